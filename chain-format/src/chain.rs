@@ -1,0 +1,139 @@
+//! Entries: what a block orders. A trade's chain of three stages, or a record of one stage.
+
+use minicbor::bytes::ByteVec;
+
+use crate::account::Opening;
+use crate::cbor;
+use crate::endorsement::Endorsement;
+use crate::error::{Rule, Violation, ensure};
+use crate::execution::Execution;
+use crate::hash::Link;
+use crate::instrument::Listing;
+use crate::issuance::Issuance;
+use crate::limits::ENTRY_BYTES_MAX;
+use crate::record::{Record, Signed};
+use crate::request::Request;
+
+/// One trade: request, endorsement and execution, each well formed; signatures and links not yet checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// First chain.
+    pub request: Signed<Request>,
+    /// Second chain.
+    pub endorsement: Signed<Endorsement>,
+    /// Third chain.
+    pub execution: Signed<Execution>,
+}
+
+/// What a block orders. Its id is the link of its last stage, which links to the stages before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A trade.
+    Chain(Box<Chain>),
+    /// An account opening.
+    Opening(Box<Signed<Opening>>),
+    /// Cash brought into being.
+    Issuance(Box<Signed<Issuance>>),
+    /// An instrument listed.
+    Listing(Box<Signed<Listing>>),
+}
+
+/// The wire and store form: the kind, and the stages' exact bytes.
+#[derive(minicbor::Encode, minicbor::Decode)]
+struct RawEntry {
+    #[n(0)]
+    kind: EntryKind,
+    #[n(1)]
+    stages: Vec<ByteVec>,
+}
+
+/// What kind an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum EntryKind {
+    /// A trade.
+    #[n(0)]
+    Chain,
+    /// An account opening.
+    #[n(1)]
+    Opening,
+    /// Cash brought into being.
+    #[n(2)]
+    Issuance,
+    /// An instrument listed.
+    #[n(3)]
+    Listing,
+}
+
+impl EntryKind {
+    /// The kind's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Chain => "chain",
+            Self::Opening => "opening",
+            Self::Issuance => "issuance",
+            Self::Listing => "listing",
+        }
+    }
+}
+
+impl Entry {
+    /// The entry's id.
+    pub fn id(&self) -> Link {
+        match self {
+            Self::Chain(chain) => chain.execution.link(),
+            Self::Opening(opening) => opening.link(),
+            Self::Issuance(issuance) => issuance.link(),
+            Self::Listing(listing) => listing.link(),
+        }
+    }
+
+    /// The entry's kind.
+    pub fn kind(&self) -> EntryKind {
+        match self {
+            Self::Chain(_) => EntryKind::Chain,
+            Self::Opening(_) => EntryKind::Opening,
+            Self::Issuance(_) => EntryKind::Issuance,
+            Self::Listing(_) => EntryKind::Listing,
+        }
+    }
+
+    /// The entry in its wire and store form: CBOR `[kind, [stage bytes, …]]`.
+    pub fn encode(&self) -> Vec<u8> {
+        let stages: Vec<&[u8]> = match self {
+            Self::Chain(c) => vec![c.request.bytes(), c.endorsement.bytes(), c.execution.bytes()],
+            Self::Opening(opening) => vec![opening.bytes()],
+            Self::Issuance(issuance) => vec![issuance.bytes()],
+            Self::Listing(listing) => vec![listing.bytes()],
+        };
+        let stages = stages.into_iter().map(|bytes| bytes.to_vec().into()).collect();
+        cbor::encode(&RawEntry { kind: self.kind(), stages })
+    }
+
+    /// Reads an entry; every stage must be well formed.
+    ///
+    /// # Errors
+    /// Names the stage and the reason.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
+        let raw: RawEntry = cbor::decode(bytes, "entry", ENTRY_BYTES_MAX)?;
+        let mut stages = raw.stages.into_iter();
+        let expected = if raw.kind == EntryKind::Chain { 3 } else { 1 };
+        let found = stages.len();
+        ensure(found == expected, Rule::Encoding, "entry.stages", expected, found)?;
+        let mut next = || stages.next().map(Vec::from).unwrap_or_default();
+        Ok(match raw.kind {
+            EntryKind::Chain => Self::Chain(Box::new(Chain {
+                request: stage("request", next())?,
+                endorsement: stage("endorsement", next())?,
+                execution: stage("execution", next())?,
+            })),
+            EntryKind::Opening => Self::Opening(Box::new(stage("opening", next())?)),
+            EntryKind::Issuance => Self::Issuance(Box::new(stage("issuance", next())?)),
+            EntryKind::Listing => Self::Listing(Box::new(stage("listing", next())?)),
+        })
+    }
+}
+
+fn stage<T: Record>(name: &str, bytes: Vec<u8>) -> Result<Signed<T>, Violation> {
+    Signed::decode(bytes).map_err(|violation| violation.within(name))
+}

@@ -1,0 +1,213 @@
+//! Instruments: what can be held, and the record by which an issuer lists one.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use minicbor::decode::{Decoder, Error as CborError};
+use minicbor::encode::{Encoder, Write};
+
+use crate::cose::ContentType;
+use crate::error::{Rule, Violation, ensure};
+use crate::hash::{AccountId, NetworkId};
+use crate::limits::{DECIMALS_MAX, INSTRUMENT_CODE_CHARS_MAX, LISTING_BYTES_MAX, MEMBER_ID_CHARS_MAX, TEXT_BYTES_MAX};
+use crate::member::MemberId;
+use crate::record::Record;
+
+/// An instrument, written `issuer/CODE`, such as `bank-a/USD`. The same currency at two banks is two instruments.
+///
+/// Its order is that of its CBOR encoding: shorter texts first, then bytewise.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct InstrumentId(Arc<str>);
+
+/// A text that is no instrument id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an instrument is written issuer/CODE, the code in capitals, digits, dots and hyphens (at most {INSTRUMENT_CODE_CHARS_MAX}); found {found:?}"
+)]
+pub struct InstrumentIdError {
+    found: String,
+}
+
+impl InstrumentId {
+    /// The instrument of an issuer under a code.
+    ///
+    /// # Errors
+    /// [`InstrumentIdError`] where the code is none.
+    pub fn new(issuer: &MemberId, code: &str) -> Result<Self, InstrumentIdError> {
+        format!("{issuer}/{code}").parse()
+    }
+
+    /// The member that issues it, as text.
+    pub fn issuer(&self) -> &str {
+        self.0.split_once('/').map_or("", |(issuer, _)| issuer)
+    }
+
+    /// The code, unique to its issuer.
+    pub fn code(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, code)| code)
+    }
+
+    /// Whether a member issues it.
+    pub fn is_issued_by(&self, member: &MemberId) -> bool {
+        self.issuer() == member.as_str()
+    }
+
+    /// The key of the instrument's leaf in the state tree; it lies among the account ids and never meets one.
+    pub fn tree_key(&self, network: &NetworkId) -> AccountId {
+        let mut hasher = blake3::Hasher::new_derive_key("stemma 2026 instrument leaf key");
+        hasher.update(network.as_bytes());
+        hasher.update(self.0.as_bytes());
+        AccountId(hasher.finalize().into())
+    }
+}
+
+impl FromStr for InstrumentId {
+    type Err = InstrumentIdError;
+
+    fn from_str(text: &str) -> Result<Self, InstrumentIdError> {
+        let error = || InstrumentIdError { found: text.chars().take(80).collect() };
+        let (issuer, code) = text.split_once('/').ok_or_else(error)?;
+        let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'.' || b == b'-';
+        let code_holds = (1..=INSTRUMENT_CODE_CHARS_MAX).contains(&code.len())
+            && code.bytes().all(plain)
+            && !code.starts_with(['.', '-']);
+        if issuer.len() > MEMBER_ID_CHARS_MAX || issuer.parse::<MemberId>().is_err() || !code_holds {
+            return Err(error());
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl Ord for InstrumentId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.0.len(), &self.0).cmp(&(other.0.len(), &other.0))
+    }
+}
+
+impl PartialOrd for InstrumentId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for InstrumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for InstrumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<C> minicbor::Encode<C> for InstrumentId {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.str(&self.0)?.ok()
+    }
+}
+
+impl<'b, C> minicbor::Decode<'b, C> for InstrumentId {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, CborError> {
+        let at = d.position();
+        d.str()?.parse().map_err(|e: InstrumentIdError| CborError::message(e.to_string()).at(at))
+    }
+}
+
+/// What kind of thing an instrument is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum InstrumentKind {
+    /// Cash: a claim on the bank that issued it.
+    #[n(0)]
+    Currency,
+    /// Fund share.
+    #[n(1)]
+    Fund,
+    /// Stock.
+    #[n(2)]
+    Stock,
+    /// Futures contract.
+    #[n(3)]
+    Future,
+    /// Trust unit.
+    #[n(4)]
+    Trust,
+}
+
+impl fmt::Display for InstrumentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Currency => "currency",
+            Self::Fund => "fund",
+            Self::Stock => "stock",
+            Self::Future => "future",
+            Self::Trust => "trust",
+        })
+    }
+}
+
+impl FromStr for InstrumentKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Currency, Self::Fund, Self::Stock, Self::Future, Self::Trust]
+            .into_iter()
+            .find(|kind| kind.to_string() == text)
+            .ok_or_else(|| format!("a kind is currency, fund, stock, future or trust; found {text:?}"))
+    }
+}
+
+/// The record by which an issuer brings an instrument into being; signed with its member key.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct Listing {
+    /// The network.
+    #[n(0)]
+    pub network: NetworkId,
+    /// The instrument; its issuer signs.
+    #[n(1)]
+    pub instrument: InstrumentId,
+    /// What kind of thing it is.
+    #[n(2)]
+    pub kind: InstrumentKind,
+    /// Decimal places of one whole unit: `10^decimals` smallest units make one, at most 18.
+    #[n(3)]
+    pub decimals: u8,
+    /// The name people know it by, at most 256 bytes.
+    #[n(4)]
+    pub name: String,
+    /// The code of the currency that its prices are quoted in; absent for a currency.
+    #[n(5)]
+    pub quoted_in: Option<String>,
+}
+
+impl Record for Listing {
+    const CONTENT: ContentType = ContentType::Listing;
+    const BYTES_MAX: usize = LISTING_BYTES_MAX;
+
+    fn network(&self) -> NetworkId {
+        self.network
+    }
+
+    fn check(&self) -> Result<(), Violation> {
+        let range = Rule::Range;
+        let decimals = self.decimals;
+        ensure(decimals <= DECIMALS_MAX, range, "listing.decimals", "at most 18", decimals)?;
+        let name_bytes = self.name.len();
+        let name_holds = (1..=TEXT_BYTES_MAX).contains(&name_bytes);
+        ensure(name_holds, range, "listing.name", "1 to 256 bytes", name_bytes)?;
+        let currency = self.kind == InstrumentKind::Currency;
+        let quoted = self.quoted_in.as_ref().is_some_and(|c| {
+            (1..=INSTRUMENT_CODE_CHARS_MAX).contains(&c.len())
+                && c.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        });
+        let holds = if currency { self.quoted_in.is_none() } else { quoted };
+        let found = self.quoted_in.as_deref().unwrap_or("nothing");
+        let expected = "a currency code, absent for a currency itself";
+        ensure(holds, range, "listing.quoted_in", expected, found)
+    }
+}

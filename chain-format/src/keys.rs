@@ -1,0 +1,221 @@
+//! Ed25519 keys and signatures, with one verdict everywhere.
+//!
+//! The rule for everything that consensus and audit decide is ZIP 215 (<https://zips.z.cash/zip-0215>): the cofactored
+//! equation `[8][S]B = [8]R + [8][k]A`, `S` canonical, any encoding of points accepted. It is the one rule under which a
+//! batch and a single check can never differ, so no two nodes can disagree about a signature. Where a key or a request
+//! enters from outside, [`PublicKey::admit`] and [`verify_strict`] are asked as well, so that honest records verify
+//! with every Ed25519 library.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ed25519_dalek::{Signer, SigningKey};
+use ed25519_zebra::VerificationKeyBytes;
+use minicbor::decode::{Decoder, Error as CborError};
+use minicbor::encode::{Encoder, Write};
+
+use crate::hash::fixed_bytes;
+
+/// An Ed25519 public key as encoded (RFC 8032 §5.1.2); its validity is judged when it is used or admitted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey(pub [u8; 32]);
+
+/// An Ed25519 signature as encoded (RFC 8032 §5.1.6): `R`, then `S`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Signature(pub [u8; 64]);
+
+/// Why a key or a signature was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The signature does not verify under the key.
+    #[error("the signature does not verify under the named public key")]
+    BadSignature,
+    /// The bytes are no point of the curve, or not its canonical encoding.
+    #[error("the public key is not the canonical encoding of a point")]
+    NotCanonical,
+    /// A key of small order, under which one signature verifies for many messages.
+    #[error("the public key is weak (of small order)")]
+    Weak,
+    /// A text that is not 64 lowercase hexadecimal digits.
+    #[error("a public key is written as 64 lowercase hexadecimal digits")]
+    Text,
+}
+
+/// One signature to check: what was signed, by which key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignatureCheck {
+    /// The key named in the protected header.
+    pub key: PublicKey,
+    /// The bytes that were signed (for stages: the COSE Sig_structure).
+    pub message: Vec<u8>,
+    /// The signature.
+    pub signature: Signature,
+}
+
+impl PublicKey {
+    /// The public half of a signing key.
+    pub fn of(key: &SigningKey) -> Self {
+        Self(key.verifying_key().to_bytes())
+    }
+
+    /// Judges a key that enters from outside: it must be a canonically encoded point that is not of small order.
+    ///
+    /// # Errors
+    /// [`KeyError::NotCanonical`] or [`KeyError::Weak`].
+    pub fn admit(&self) -> Result<(), KeyError> {
+        let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0).map_err(|_| KeyError::NotCanonical)?;
+        if key.is_weak() {
+            return Err(KeyError::Weak);
+        }
+        // Decompression keeps the bytes as given, so a non-canonical encoding shows only when encoded again.
+        if key.to_edwards().compress().to_bytes() != self.0 {
+            return Err(KeyError::NotCanonical);
+        }
+        Ok(())
+    }
+}
+
+/// Signs bytes with a key (RFC 8032, deterministic).
+pub fn sign(key: &SigningKey, message: &[u8]) -> Signature {
+    Signature(key.sign(message).to_bytes())
+}
+
+/// Checks one signature under the ZIP 215 rule.
+///
+/// # Errors
+/// [`KeyError::BadSignature`].
+pub fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> Result<(), KeyError> {
+    let key = ed25519_zebra::VerificationKey::try_from(VerificationKeyBytes::from(key.0))
+        .map_err(|_| KeyError::BadSignature)?;
+    key.verify(&signature.0.into(), message).map_err(|_| KeyError::BadSignature)
+}
+
+/// Checks a signature the way the strictest libraries do; asked in addition to [`verify`] at the door.
+///
+/// # Errors
+/// [`KeyError::NotCanonical`] or [`KeyError::BadSignature`].
+pub fn verify_strict(key: &PublicKey, message: &[u8], signature: &Signature) -> Result<(), KeyError> {
+    let key = ed25519_dalek::VerifyingKey::from_bytes(&key.0).map_err(|_| KeyError::NotCanonical)?;
+    let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+    key.verify_strict(message, &signature).map_err(|_| KeyError::BadSignature)
+}
+
+/// Checks many signatures at once and returns the verdict on each, the same that [`verify`] gives.
+///
+/// Cost per signature falls to under a half from some 64 signatures on. Where one is bad, the batch is halved until it
+/// is found, so a few bad ones among many stay cheap.
+pub fn verify_batch(checks: &[SignatureCheck]) -> Vec<Result<(), KeyError>> {
+    let mut verdicts = Vec::with_capacity(checks.len());
+    verify_halving(checks, &mut verdicts);
+    verdicts
+}
+
+fn verify_halving(checks: &[SignatureCheck], verdicts: &mut Vec<Result<(), KeyError>>) {
+    // Below this size a batch costs as much as single checks.
+    const SINGLE_COUNT_MAX: usize = 3;
+    if checks.len() <= SINGLE_COUNT_MAX {
+        verdicts.extend(checks.iter().map(|c| verify(&c.key, &c.message, &c.signature)));
+    } else if batch_holds(checks) {
+        verdicts.extend(checks.iter().map(|_| Ok(())));
+    } else {
+        let (left, right) = checks.split_at(checks.len() / 2);
+        verify_halving(left, verdicts);
+        verify_halving(right, verdicts);
+    }
+}
+
+fn batch_holds(checks: &[SignatureCheck]) -> bool {
+    let mut batch = ed25519_zebra::batch::Verifier::new();
+    let mut transcript = blake3::Hasher::new_derive_key("stemma 2026 signature batch coefficients");
+    for check in checks {
+        // Keys, lengths and messages all enter, so no author of a signature can steer the coefficients.
+        transcript.update(&check.key.0);
+        transcript.update(&check.signature.0);
+        transcript.update(blake3::hash(&check.message).as_bytes());
+        let key = VerificationKeyBytes::from(check.key.0);
+        batch.queue((key, check.signature.0.into(), &check.message));
+    }
+    batch.verify(TranscriptRng(transcript.finalize_xof())).is_ok()
+}
+
+/// Coefficients of the batch equation, derived from everything in the batch (Fiat–Shamir) instead of a random
+/// number generator: the format stays free of I/O, and the same batch always gets the same verdict.
+struct TranscriptRng(blake3::OutputReader);
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({self})")
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let mut bytes = [0_u8; 32];
+        if text.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(KeyError::Text);
+        }
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| KeyError::Text)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signature({})", hex::encode(self.0))
+    }
+}
+
+impl<C> minicbor::Encode<C> for PublicKey {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.bytes(&self.0)?.ok()
+    }
+}
+
+impl<'b, C> minicbor::Decode<'b, C> for PublicKey {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, CborError> {
+        fixed_bytes::<32>(d).map(Self)
+    }
+}
+
+impl<C> minicbor::Encode<C> for Signature {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.bytes(&self.0)?.ok()
+    }
+}
+
+impl<'b, C> minicbor::Decode<'b, C> for Signature {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, CborError> {
+        fixed_bytes::<64>(d).map(Self)
+    }
+}
+
+impl rand_core::TryRng for TranscriptRng {
+    type Error = std::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        let mut bytes = [0_u8; 4];
+        self.0.fill(&mut bytes);
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        let mut bytes = [0_u8; 8];
+        self.0.fill(&mut bytes);
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        self.0.fill(bytes);
+        Ok(())
+    }
+}
+
+impl rand_core::TryCryptoRng for TranscriptRng {}

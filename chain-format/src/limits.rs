@@ -1,0 +1,59 @@
+//! Every maximum of the format, in one place. Units are last in each name.
+//!
+//! A decoder checks these before it allocates: what is larger is refused whatever it holds.
+
+/// Deepest nesting of arrays, maps and tags in any record.
+pub const CBOR_DEPTH_MAX: usize = 12;
+
+/// Largest signed request (first chain), in bytes of its envelope.
+pub const REQUEST_BYTES_MAX: usize = 4 * 1024;
+/// Largest signed endorsement (second chain), in bytes of its envelope.
+pub const ENDORSEMENT_BYTES_MAX: usize = 96 * 1024;
+/// Largest signed execution (third chain), in bytes of its envelope.
+pub const EXECUTION_BYTES_MAX: usize = 96 * 1024;
+/// Largest signed opening record, in bytes of its envelope.
+pub const OPENING_BYTES_MAX: usize = 1024;
+/// Largest signed issuance, in bytes of its envelope.
+pub const ISSUANCE_BYTES_MAX: usize = 128 * 1024;
+/// Largest signed instrument listing, in bytes of its envelope.
+pub const LISTING_BYTES_MAX: usize = 1024;
+/// Largest signed refusal, in bytes of its envelope.
+pub const REFUSAL_BYTES_MAX: usize = 4 * 1024;
+/// Largest entry (one, or three stages with their framing), in bytes.
+pub const ENTRY_BYTES_MAX: usize = 200 * 1024;
+/// Largest genesis file, in bytes.
+pub const GENESIS_BYTES_MAX: usize = 1024 * 1024;
+/// Largest bundle, in bytes.
+pub const BUNDLE_BYTES_MAX: usize = 1024 * 1024 * 1024;
+
+/// Most members of one network.
+pub const MEMBERS_MAX: usize = 256;
+/// Most instruments that one account holds at once.
+pub const HOLDINGS_MAX: usize = 512;
+/// Most inbound credits that one endorsement absorbs; what remains waits for the next.
+pub const ABSORBED_MAX: usize = 512;
+/// Most postings of one execution.
+pub const POSTINGS_MAX: usize = 64;
+/// Most accounts credited by one issuance.
+pub const ISSUANCE_CREDITS_MAX: usize = 1_024;
+/// Most entries in one block; the genesis may ask for fewer.
+pub const BLOCK_ENTRIES_MAX: usize = 10_000;
+/// Blocks that an endorsement may stay open for: its expiry lies at most so far ahead.
+pub const EXPIRY_BLOCKS_MAX: u64 = 1_000_000;
+
+/// Longest member identifier, in characters.
+pub const MEMBER_ID_CHARS_MAX: usize = 32;
+/// Longest instrument code (without its issuer), in characters.
+pub const INSTRUMENT_CODE_CHARS_MAX: usize = 24;
+/// Longest free text (names, explanations), in bytes.
+pub const TEXT_BYTES_MAX: usize = 256;
+/// Longest name of an identity type, in characters.
+pub const IDENTITY_TYPE_CHARS_MAX: usize = 32;
+/// Largest referral carried by a request, in bytes.
+pub const REFERRAL_BYTES_MAX: usize = 1_024;
+/// Most decimals of an instrument.
+pub const DECIMALS_MAX: u8 = 18;
+/// Largest scale of a price (digits after its decimal point).
+pub const PRICE_SCALE_MAX: u8 = 12;
+/// Largest magnitude of an amount in a record, so that sums of a whole block cannot overflow 127 bits.
+pub const AMOUNT_MAGNITUDE_MAX: i128 = 1 << 96;

@@ -1,0 +1,95 @@
+//! What all signed records share: their content type, their size limit, and how they are signed and read.
+
+use ed25519_dalek::SigningKey;
+use minicbor::{Decode, Encode};
+
+use crate::cbor;
+use crate::cose::{self, ContentType, Envelope};
+use crate::error::Violation;
+use crate::hash::{Link, NetworkId};
+use crate::keys::{self, PublicKey, SignatureCheck};
+
+/// A record that travels in a signed envelope.
+pub trait Record: Encode<()> + for<'b> Decode<'b, ()> {
+    /// Its content type, part of every signature on it.
+    const CONTENT: ContentType;
+    /// Largest envelope, in bytes.
+    const BYTES_MAX: usize;
+
+    /// The network it belongs to.
+    fn network(&self) -> NetworkId;
+
+    /// The rules it keeps by itself: ranges, order, signs.
+    ///
+    /// # Errors
+    /// A [`Violation`] naming the field.
+    fn check(&self) -> Result<(), Violation>;
+}
+
+/// A record with its envelope: well formed, its own rules kept, its signature **not yet** checked.
+///
+/// [`crate::validate`] turns it into a verified stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed<T> {
+    record: T,
+    signer: PublicKey,
+    bytes: Vec<u8>,
+    link: Link,
+}
+
+impl<T: Record> Signed<T> {
+    /// Signs a record.
+    ///
+    /// # Errors
+    /// The record's own rules, and its size, are checked before anything is signed.
+    pub fn sign(record: T, key: &SigningKey) -> Result<Self, Violation> {
+        record.check()?;
+        let bytes = cose::sign(T::CONTENT, key, &cbor::encode(&record));
+        // Reading back enforces the size limit in the one place that knows it.
+        Envelope::parse(&bytes, T::CONTENT, T::BYTES_MAX)?;
+        let link = Link::of(&bytes);
+        Ok(Self { record, signer: PublicKey::of(key), bytes, link })
+    }
+
+    /// Reads a record from its envelope.
+    ///
+    /// # Errors
+    /// Not the one encoding, another record, too large, or a rule of the record itself.
+    pub fn decode(bytes: Vec<u8>) -> Result<Self, Violation> {
+        let envelope = Envelope::parse(&bytes, T::CONTENT, T::BYTES_MAX)?;
+        let record: T = cbor::decode(envelope.payload, T::CONTENT.as_str(), T::BYTES_MAX)?;
+        record.check()?;
+        let signer = envelope.signer;
+        let link = Link::of(&bytes);
+        Ok(Self { record, signer, bytes, link })
+    }
+
+    /// The signature to check.
+    pub fn signature_check(&self) -> SignatureCheck {
+        match Envelope::parse(&self.bytes, T::CONTENT, T::BYTES_MAX) {
+            Ok(envelope) => envelope.check(),
+            // Unreachable: the bytes were parsed when this value was made. An empty check verifies under no key.
+            Err(_) => SignatureCheck { key: self.signer, message: Vec::new(), signature: keys::Signature([0xff; 64]) },
+        }
+    }
+
+    /// The record.
+    pub fn record(&self) -> &T {
+        &self.record
+    }
+
+    /// The signer named in the protected header.
+    pub fn signer(&self) -> PublicKey {
+        self.signer
+    }
+
+    /// The envelope's exact bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The BLAKE3 of the envelope's exact bytes.
+    pub fn link(&self) -> Link {
+        self.link
+    }
+}

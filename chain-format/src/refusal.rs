@@ -1,0 +1,135 @@
+//! The signed, typed no of a bank or an institution: the rule, what it asks, what was found, what to do.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::cose::ContentType;
+use crate::error::{Rule, Violation, ensure};
+use crate::hash::{Link, NetworkId};
+use crate::limits::{REFUSAL_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::member::MemberId;
+use crate::record::Record;
+
+/// A refusal. The same question always gets the same one.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct Refusal {
+    /// The network.
+    #[n(0)]
+    pub network: NetworkId,
+    /// Who refuses; it signs.
+    #[n(1)]
+    pub member: MemberId,
+    /// The link of the request (by a bank) or of the endorsement (by an institution) that is refused.
+    #[n(2)]
+    pub refused: Link,
+    /// Why.
+    #[n(3)]
+    pub reason: RefusalReason,
+    /// What the rule asks, at most 256 bytes.
+    #[n(4)]
+    pub expected: String,
+    /// What was found, at most 256 bytes. Never evidence of an identity.
+    #[n(5)]
+    pub found: String,
+    /// When, as the signer claims, in Unix milliseconds.
+    #[n(6)]
+    pub refused_ms: u64,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $index:literal $name:ident $text:literal $advice:literal,)*) => {
+        /// Why a request was refused. Texts are stable: clients may branch on them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+        #[cbor(index_only)]
+        pub enum RefusalReason {
+            $($(#[$doc])* #[n($index)] $name,)*
+        }
+
+        impl RefusalReason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The stable text.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// What the customer can do.
+            pub const fn advice(self) -> &'static str {
+                match self { $(Self::$name => $advice,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The request is for another network, bank or format.
+    0 WrongAddressee "wrong-addressee" "Send the request to the bank it names, on the network it names.",
+    /// The account is not known to the bank.
+    1 UnknownAccount "unknown-account" "Check the account id, or open an account at this bank.",
+    /// The signature is not by the account's key.
+    2 BadSignature "bad-signature" "Sign the request again with the account's key.",
+    /// The counter was used before.
+    3 RepeatedCounter "repeated-counter" "Sign a new request with a larger counter.",
+    /// The request, or its endorsement, is past its expiry.
+    4 Expired "expired" "Sign a new request; give it more time if the network is slow.",
+    /// The type of identity is not one the bank verifies for this account.
+    5 UnknownIdentityType "unknown-identity-type" "Ask the bank which identity types it accepts for this account.",
+    /// The evidence does not match.
+    6 IdentityMismatch "identity-mismatch" "Send the evidence that was enrolled at the bank.",
+    /// The institution is no institution of this network.
+    7 UnknownInstitution "unknown-institution" "Choose an institution from the member list.",
+    /// The institution lists no such instrument.
+    8 UnknownInstrument "unknown-instrument" "Choose an instrument that the institution lists.",
+    /// Too little cash for the purchase and its fee.
+    9 InsufficientCash "insufficient-cash" "Buy less, or add cash to the account.",
+    /// Fewer units than are to be sold.
+    10 InsufficientHoldings "insufficient-holdings" "Sell no more than the account holds.",
+    /// The price is beyond the request's limit.
+    11 PriceOutsideLimit "price-outside-limit" "Raise the limit to buy, lower it to sell, or wait.",
+    /// There is no price for the instrument now.
+    12 NoPrice "no-price" "Wait until the institution quotes the instrument.",
+    /// The quantity comes to nothing, or the amounts are beyond what the ledger holds.
+    13 QuantityOutOfRange "quantity-out-of-range" "Choose another quantity or amount.",
+    /// The institution lacks the cash of this bank to pay with.
+    14 InstitutionOutOfCash "institution-out-of-cash" "Try later, or a smaller quantity.",
+    /// The endorsement is not acceptable to the institution.
+    15 BadEndorsement "bad-endorsement" "This is between bank and institution; ask the bank.",
+    /// The bank has no path to the institution, or none answered in time.
+    16 InstitutionUnreachable "institution-unreachable" "Nothing was executed. Try again later.",
+    /// The bank holds as many waiting requests as it may.
+    17 Busy "busy" "Try again after the time given.",
+}
+
+impl fmt::Display for RefusalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for RefusalReason {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.iter().copied().find(|reason| reason.as_str() == text);
+        known.ok_or_else(|| format!("{text:?} is no refusal reason"))
+    }
+}
+
+impl Record for Refusal {
+    const CONTENT: ContentType = ContentType::Refusal;
+    const BYTES_MAX: usize = REFUSAL_BYTES_MAX;
+
+    fn network(&self) -> NetworkId {
+        self.network
+    }
+
+    fn check(&self) -> Result<(), Violation> {
+        for (field, text) in [("refusal.expected", &self.expected), ("refusal.found", &self.found)] {
+            let bytes = text.len();
+            ensure(bytes <= TEXT_BYTES_MAX, Rule::Range, field, "at most 256 bytes", bytes)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! The first chain: what a customer asks for, signed with the account's key.
+
+use crate::amount::{Amount, Price};
+use crate::cose::ContentType;
+use crate::error::{Rule, Violation, ensure};
+use crate::hash::{AccountId, Digest, NetworkId};
+use crate::instrument::InstrumentId;
+use crate::limits::{IDENTITY_TYPE_CHARS_MAX, REFERRAL_BYTES_MAX, REQUEST_BYTES_MAX};
+use crate::member::MemberId;
+use crate::record::Record;
+
+/// The first chain.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct Request {
+    /// The network.
+    #[n(0)]
+    pub network: NetworkId,
+    /// The account that trades; its key signs.
+    #[n(1)]
+    pub account: AccountId,
+    /// Chosen by the customer, larger than in every committed request before: a request counts once.
+    #[n(2)]
+    pub counter: u64,
+    /// The account's bank.
+    #[n(3)]
+    pub bank: MemberId,
+    /// The institution that is to execute.
+    #[n(4)]
+    pub institution: MemberId,
+    /// The trade.
+    #[n(5)]
+    pub trade: Trade,
+    /// Who the customer claims to be.
+    #[n(6)]
+    pub identity: IdentityClaim,
+    /// The last height at which the chain may commit, if the customer sets one.
+    #[n(7)]
+    pub expires: Option<u64>,
+    /// A referral, as bytes that the institution parses, at most 1,024.
+    #[n(8)]
+    #[cbor(with = "minicbor::bytes")]
+    pub referral: Option<Vec<u8>>,
+}
+
+/// Buy or sell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum Side {
+    /// The customer pays cash and gets the instrument.
+    #[n(0)]
+    Buy,
+    /// The customer gives the instrument and gets cash.
+    #[n(1)]
+    Sell,
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Buy => "buy",
+            Self::Sell => "sell",
+        })
+    }
+}
+
+/// What is to be traded.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct Trade {
+    /// Buy or sell.
+    #[n(0)]
+    pub side: Side,
+    /// The instrument; the target institution issues it.
+    #[n(1)]
+    pub instrument: InstrumentId,
+    /// How much.
+    #[n(2)]
+    pub size: Size,
+    /// The cash that pays or is received; the account's bank issues it.
+    #[n(3)]
+    pub cash: InstrumentId,
+    /// The highest price to buy at, or the lowest to sell at.
+    #[n(4)]
+    pub limit: Option<Price>,
+}
+
+/// How much to trade: a quantity of the instrument, or an amount of cash. Above zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(flat)]
+pub enum Size {
+    /// So many smallest units of the instrument.
+    #[n(0)]
+    Quantity(#[n(0)] Amount),
+    /// As much as so many smallest units of cash buy, or sell for, at most.
+    #[n(1)]
+    Cash(#[n(0)] Amount),
+}
+
+/// The claim on an identity: its type, and a commitment to the evidence. The evidence itself goes to the bank alone.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct IdentityClaim {
+    /// The type, such as `account-key`: lowercase letters, digits and hyphens, at most 32.
+    #[n(0)]
+    pub kind: String,
+    /// `BLAKE3 keyed(salt, evidence)` with a random 32-byte salt, so that evidence cannot be guessed from it.
+    #[n(1)]
+    pub commitment: Digest,
+}
+
+impl IdentityClaim {
+    /// Commits to evidence under a random salt.
+    pub fn commit(kind: &str, salt: &[u8; 32], evidence: &[u8]) -> Self {
+        Self { kind: kind.to_owned(), commitment: commitment(salt, evidence) }
+    }
+}
+
+/// The commitment to evidence under a salt.
+pub fn commitment(salt: &[u8; 32], evidence: &[u8]) -> Digest {
+    Digest(blake3::keyed_hash(salt, evidence).into())
+}
+
+impl Record for Request {
+    const CONTENT: ContentType = ContentType::Request;
+    const BYTES_MAX: usize = REQUEST_BYTES_MAX;
+
+    fn network(&self) -> NetworkId {
+        self.network
+    }
+
+    fn check(&self) -> Result<(), Violation> {
+        let range = Rule::Range;
+        ensure(self.counter > 0, range, "request.counter", "above 0", self.counter)?;
+        let Trade { instrument, size, cash, limit, .. } = &self.trade;
+        let (Size::Quantity(size) | Size::Cash(size)) = size;
+        ensure(size.is_positive(), range, "request.trade.size", "above 0", size)?;
+        let limit_holds = limit.is_none_or(|price| price.is_well_formed());
+        ensure(limit_holds, range, "request.trade.limit", "a price above 0 in its one form", "another")?;
+        let issued = instrument.is_issued_by(&self.institution);
+        let expected = format!("an instrument of {}", self.institution);
+        ensure(issued, range, "request.trade.instrument", expected, instrument)?;
+        let claim_on_bank = cash.is_issued_by(&self.bank);
+        let expected = format!("cash of {}", self.bank);
+        ensure(claim_on_bank, range, "request.trade.cash", expected, cash)?;
+        let kind = &self.identity.kind;
+        let kind_holds = (1..=IDENTITY_TYPE_CHARS_MAX).contains(&kind.len())
+            && kind.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        ensure(kind_holds, range, "request.identity.kind", "lowercase letters, digits, hyphens", kind)?;
+        let referral_bytes = self.referral.as_ref().map_or(0, Vec::len);
+        let referral_holds = referral_bytes <= REFERRAL_BYTES_MAX;
+        ensure(referral_holds, range, "request.referral", "at most 1024 bytes", referral_bytes)
+    }
+}

@@ -1,0 +1,31 @@
+//! The third chain with the two before it.
+
+use crate::endorsement::Endorsement;
+use crate::error::{Rule, Violation, same};
+use crate::execution::Execution;
+use crate::invariants;
+use crate::member::Role;
+use crate::record::Signed;
+use crate::registry::Registry;
+use crate::request::Request;
+use crate::validate::belongs;
+
+/// It links to the endorsement, agrees with the request, is signed by the institution, and keeps the money rules.
+pub(super) fn check(
+    request: &Signed<Request>,
+    endorsement: &Signed<Endorsement>,
+    execution: &Signed<Execution>,
+    registry: &Registry,
+) -> Result<(), Violation> {
+    belongs(execution, registry, "execution.network")?;
+    let (asked, record) = (request.record(), execution.record());
+    same(Rule::Link, "execution.endorsement", &endorsement.link(), &record.endorsement)?;
+    same(Rule::Agreement, "execution.institution", &asked.institution, &record.institution)?;
+    same(Rule::Agreement, "execution.account", &asked.account, &record.account)?;
+    let institution = &record.institution;
+    registry.require("execution.signer", institution, Role::Institution, &execution.signer())?;
+    invariants::postings_balance(&record.postings)?;
+    let own = registry.own_accounts(institution);
+    invariants::debits_are_own(&record.postings, &record.account, &own)?;
+    invariants::holdings_follow(endorsement.record(), record)
+}

@@ -1,0 +1,163 @@
+//! What can be said of an entry by itself, with the member registry: roles, links, agreement of the stages, the money
+//! rules of [`crate::invariants`], and every signature. What needs the account's lineage is [`crate::lineage`], what needs
+//! the whole ledger is [`crate::ledger`].
+//!
+//! Only this module makes a [`VerifiedEntry`], so whoever holds one need not check its signatures again.
+
+mod endorsement;
+mod execution;
+mod issuance;
+mod listing;
+mod opening;
+mod request;
+
+use crate::chain::{Chain, Entry};
+use crate::error::{Rule, Violation, same};
+use crate::hash::Link;
+use crate::keys::{self, SignatureCheck};
+use crate::record::{Record, Signed};
+use crate::registry::Registry;
+
+/// An entry whose signatures, links, roles and money rules hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedEntry {
+    entry: Entry,
+    id: Link,
+}
+
+impl VerifiedEntry {
+    /// The entry.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Its id.
+    pub fn id(&self) -> Link {
+        self.id
+    }
+}
+
+/// Verifies entries, all their signatures in one batch. The verdicts stand in the order of the entries.
+///
+/// The verdict on an entry does not depend on the others of its batch.
+pub fn verify_entries(entries: Vec<Entry>, registry: &Registry) -> Vec<Result<VerifiedEntry, Violation>> {
+    let mut checks: Vec<SignatureCheck> = Vec::with_capacity(entries.len().saturating_mul(3));
+    let mut counted = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        let rules = check_rules(entry, registry).map(|()| signature_checks(entry));
+        counted.push(rules.map(|own| {
+            let count = own.len();
+            checks.extend(own);
+            count
+        }));
+    }
+    let mut verdicts = keys::verify_batch(&checks).into_iter();
+    let verified = entries.into_iter().zip(counted).map(|(entry, counted)| {
+        let own: Vec<_> = verdicts.by_ref().take(counted.clone()?).collect();
+        signatures_hold(&entry, &own)?;
+        Ok(VerifiedEntry { id: entry.id(), entry })
+    });
+    verified.collect()
+}
+
+/// Verifies one entry.
+///
+/// # Errors
+/// The first broken rule.
+pub fn verify_entry(entry: Entry, registry: &Registry) -> Result<VerifiedEntry, Violation> {
+    let unreachable = || Violation::new(Rule::Signature, "entry", "one verdict", "none");
+    verify_entries(vec![entry], registry).pop().unwrap_or_else(|| Err(unreachable()))
+}
+
+/// Verifies a first chain by itself, as the bank does when it comes in.
+///
+/// # Errors
+/// The first broken rule.
+pub fn verify_request(stage: &Signed<crate::request::Request>, registry: &Registry) -> Result<(), Violation> {
+    request::check(stage, registry)?;
+    stage_signature_holds(stage, "request.signature")
+}
+
+/// Verifies a second chain with its request, as the institution does when it comes in.
+///
+/// # Errors
+/// The first broken rule.
+pub fn verify_endorsement(
+    request: &Signed<crate::request::Request>,
+    stage: &Signed<crate::endorsement::Endorsement>,
+    registry: &Registry,
+) -> Result<(), Violation> {
+    request::check(request, registry)?;
+    endorsement::check(request, stage, registry)?;
+    stage_signature_holds(request, "request.signature")?;
+    stage_signature_holds(stage, "endorsement.signature")
+}
+
+/// Verifies a refusal: its signer is the member that it names.
+///
+/// # Errors
+/// The first broken rule.
+pub fn verify_refusal(stage: &Signed<crate::refusal::Refusal>, registry: &Registry) -> Result<(), Violation> {
+    belongs(stage, registry, "refusal.network")?;
+    let id = &stage.record().member;
+    let member = registry
+        .member(id)
+        .ok_or_else(|| Violation::new(Rule::Signer, "refusal.member", "a member of this network", id))?;
+    same(Rule::Signer, "refusal.signer", &member.member_key, &stage.signer())?;
+    stage_signature_holds(stage, "refusal.signature")
+}
+
+fn stage_signature_holds<T: Record>(stage: &Signed<T>, field: &str) -> Result<(), Violation> {
+    let check = stage.signature_check();
+    keys::verify(&check.key, &check.message, &check.signature)
+        .map_err(|e| Violation::new(Rule::Signature, field, format!("a signature by {}", check.key), e))
+}
+
+/// Every rule but the signatures.
+fn check_rules(entry: &Entry, registry: &Registry) -> Result<(), Violation> {
+    match entry {
+        Entry::Chain(chain) => {
+            let Chain { request, endorsement, execution } = chain.as_ref();
+            request::check(request, registry)?;
+            endorsement::check(request, endorsement, registry)?;
+            execution::check(request, endorsement, execution, registry)
+        }
+        Entry::Opening(opening) => opening::check(opening, registry),
+        Entry::Issuance(issuance) => issuance::check(issuance, registry),
+        Entry::Listing(listing) => listing::check(listing, registry),
+    }
+}
+
+fn signature_checks(entry: &Entry) -> Vec<SignatureCheck> {
+    match entry {
+        Entry::Chain(chain) => vec![
+            chain.request.signature_check(),
+            chain.endorsement.signature_check(),
+            chain.execution.signature_check(),
+        ],
+        Entry::Opening(opening) => vec![opening.signature_check()],
+        Entry::Issuance(issuance) => vec![issuance.signature_check()],
+        Entry::Listing(listing) => vec![listing.signature_check()],
+    }
+}
+
+fn signatures_hold(entry: &Entry, verdicts: &[Result<(), keys::KeyError>]) -> Result<(), Violation> {
+    let stages: &[&str] = match entry {
+        Entry::Chain(_) => &["request", "endorsement", "execution"],
+        Entry::Opening(_) => &["opening"],
+        Entry::Issuance(_) => &["issuance"],
+        Entry::Listing(_) => &["listing"],
+    };
+    for (stage, verdict) in stages.iter().zip(verdicts) {
+        verdict.map_err(|e| {
+            let field = format!("{stage}.signature");
+            Violation::new(Rule::Signature, field, "a signature by the named key", e)
+        })?;
+    }
+    Ok(())
+}
+
+/// Requires that a stage belongs to the registry's network.
+fn belongs<T: Record>(stage: &Signed<T>, registry: &Registry, field: &str) -> Result<(), Violation> {
+    same(Rule::Network, field, &registry.network(), &stage.record().network())
+}
