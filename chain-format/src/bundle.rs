@@ -162,13 +162,14 @@ impl AccountBundle {
             time_ms: header.time_ms,
             block: header.id(),
             power: (power, validators.iter().fold(0, |sum, v| v.power.saturating_add(sum))),
-            listings: listings.into_values().collect(),
+            listings,
         })
     }
 
     fn credits_hold(&self, sources: &[VerifiedEntry]) -> Result<(), Violation> {
         let by_id: BTreeMap<Link, &VerifiedEntry> = sources.iter().map(|s| (s.id(), s)).collect();
         let mut used = BTreeSet::new();
+        let mut first_uses = Vec::with_capacity(sources.len());
         let mut digest = Digest([0; 32]);
         for (index, credit) in self.credits.iter().enumerate() {
             let place = format!("credits[{index}]");
@@ -180,21 +181,19 @@ impl AccountBundle {
             let expected = given.map_or("no such posting".to_owned(), |(i, a)| format!("{a} {i}"));
             let found = format!("{} {}", credit.amount, credit.instrument);
             ensure(holds, Rule::Credit, &place, expected, found)?;
-            used.insert(credit.source);
+            if used.insert(credit.source) {
+                first_uses.push(credit.source);
+            }
             digest = credit.chained(&digest);
         }
-        let all_used = used.len() == self.sources.len();
-        ensure(all_used, Rule::Credit, "sources", "each source once, each of a credit", "others")?;
+        let in_order = first_uses.into_iter().eq(sources.iter().map(VerifiedEntry::id));
+        ensure(in_order, Rule::Credit, "sources", "each credit's source once, in the order of first use", "others")?;
         same(Rule::Credit, "account.credits_digest", &self.account.credits_digest, &digest)?;
         let received = self.credits.len() as u64;
         same(Rule::Credit, "account.credits_received", &self.account.credits_received, &received)
     }
 
-    fn derive(
-        &self,
-        lineage: &[VerifiedEntry],
-        listings: &BTreeMap<InstrumentId, Listed>,
-    ) -> Result<AccountState, Violation> {
+    fn derive(&self, lineage: &[VerifiedEntry], listings: &[Listed]) -> Result<AccountState, Violation> {
         let wrong = |place: &str, expected: &str, found: &str| Violation::new(Rule::Sequence, place, expected, found);
         let (first, chains) = lineage.split_first().ok_or_else(|| wrong("lineage", "an opening record", "nothing"))?;
         let Entry::Opening(opening) = first.entry() else {
@@ -207,23 +206,29 @@ impl AccountBundle {
         // Which credits had arrived before which chain is the ledger's to say; that each was absorbed in order is checked.
         state.credits_received = self.account.credits_received;
         state.credits_digest = self.account.credits_digest;
+        let by_instrument: BTreeMap<&InstrumentId, &Listed> =
+            listings.iter().map(|listed| (&listed.listing.instrument, listed)).collect();
         let mut used = BTreeSet::new();
+        let mut first_uses = Vec::with_capacity(listings.len());
         for (index, entry) in chains.iter().enumerate() {
             let place = format!("lineage[{}]", index.saturating_add(1));
             let Entry::Chain(chain) = entry.entry() else {
                 return Err(wrong(&place, "a chain", entry.entry().kind().as_str()));
             };
             let instrument = &chain.request.record().trade.instrument;
-            let listed = listings
+            let listed = *by_instrument
                 .get(instrument)
                 .ok_or_else(|| Violation::new(Rule::Listing, &place, "its listing in the bundle", instrument))?;
-            used.insert(instrument);
+            if used.insert(instrument) {
+                first_uses.push(instrument);
+            }
             let absorbed = usize::try_from(state.credits_absorbed).unwrap_or(usize::MAX);
             let inbox = self.credits.iter().skip(absorbed);
             state = lineage::follow(&state, chain, inbox, listed).map_err(|v| v.within(&place))?;
         }
-        let all_used = used.len() == self.listings.len();
-        ensure(all_used, Rule::Listing, "listings", "each listing once, each traded", "others")?;
+        let in_order = first_uses.into_iter().eq(listings.iter().map(|listed| &listed.listing.instrument));
+        let expected = "each traded instrument's listing once, in the order of first use";
+        ensure(in_order, Rule::Listing, "listings", expected, "others")?;
         Ok(state)
     }
 }
@@ -245,17 +250,15 @@ fn verified_entries(
     verdicts.map(|(i, verdict)| verdict.map_err(|v| v.within(format!("{place}[{i}]")))).collect()
 }
 
-fn listed(entries: &[VerifiedEntry]) -> Result<BTreeMap<InstrumentId, Listed>, Violation> {
-    let mut listings = BTreeMap::new();
-    for entry in entries {
+fn listed(entries: &[VerifiedEntry]) -> Result<Vec<Listed>, Violation> {
+    let listings = entries.iter().map(|entry| {
         let Entry::Listing(listing) = entry.entry() else {
             let found = entry.entry().kind().as_str();
             return Err(Violation::new(Rule::Listing, "listings", "listing records", found));
         };
-        let listed = Listed { link: entry.id(), listing: listing.record().clone() };
-        listings.insert(listing.record().instrument.clone(), listed);
-    }
-    Ok(listings)
+        Ok(Listed { link: entry.id(), listing: listing.record().clone() })
+    });
+    listings.collect()
 }
 
 /// What an entry gives an account at an index.

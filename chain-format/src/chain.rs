@@ -98,6 +98,18 @@ impl Entry {
         }
     }
 
+    /// The sum of its stages' sizes, in bytes.
+    pub fn stage_bytes(&self) -> usize {
+        match self {
+            Self::Chain(c) => [c.request.bytes(), c.endorsement.bytes(), c.execution.bytes()]
+                .iter()
+                .fold(0, |sum, stage| stage.len().saturating_add(sum)),
+            Self::Opening(opening) => opening.bytes().len(),
+            Self::Issuance(issuance) => issuance.bytes().len(),
+            Self::Listing(listing) => listing.bytes().len(),
+        }
+    }
+
     /// The entry in its wire and store form: CBOR `[kind, [stage bytes, …]]`.
     pub fn encode(&self) -> Vec<u8> {
         let stages: Vec<&[u8]> = match self {

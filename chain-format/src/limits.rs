@@ -38,6 +38,8 @@ pub const POSTINGS_MAX: usize = 64;
 pub const ISSUANCE_CREDITS_MAX: usize = 1_024;
 /// Most entries in one block; the genesis may ask for fewer.
 pub const BLOCK_ENTRIES_MAX: usize = 10_000;
+/// Largest sum of the stages' bytes of one block's entries: a block fits one message between nodes.
+pub const BLOCK_STAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Blocks that an endorsement may stay open for: its expiry lies at most so far ahead.
 pub const EXPIRY_BLOCKS_MAX: u64 = 1_000_000;
 

@@ -12,11 +12,13 @@ mod opening;
 mod request;
 
 use crate::chain::{Chain, Entry};
+use crate::endorsement::Endorsement;
 use crate::error::{Rule, Violation, same};
 use crate::hash::Link;
 use crate::keys::{self, SignatureCheck};
 use crate::record::{Record, Signed};
 use crate::registry::Registry;
+use crate::request::Request;
 
 /// An entry whose signatures, links, roles and money rules hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,24 +75,49 @@ pub fn verify_entry(entry: Entry, registry: &Registry) -> Result<VerifiedEntry, 
 ///
 /// # Errors
 /// The first broken rule.
-pub fn verify_request(stage: &Signed<crate::request::Request>, registry: &Registry) -> Result<(), Violation> {
+pub fn verify_request(stage: &Signed<Request>, registry: &Registry) -> Result<(), Violation> {
     request::check(stage, registry)?;
     stage_signature_holds(stage, "request.signature")
 }
 
-/// Verifies a second chain with its request, as the institution does when it comes in.
-///
-/// # Errors
-/// The first broken rule.
-pub fn verify_endorsement(
-    request: &Signed<crate::request::Request>,
-    stage: &Signed<crate::endorsement::Endorsement>,
+/// A second chain with its request, whose signatures, links and roles hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedEndorsement {
+    request: Signed<Request>,
+    endorsement: Signed<Endorsement>,
+}
+
+impl VerifiedEndorsement {
+    /// The first chain.
+    pub fn request(&self) -> &Signed<Request> {
+        &self.request
+    }
+
+    /// The second chain.
+    pub fn endorsement(&self) -> &Signed<Endorsement> {
+        &self.endorsement
+    }
+}
+
+/// Verifies second chains with their requests, as the institution does when they come in; all signatures in one batch.
+pub fn verify_endorsements(
+    pairs: Vec<(Signed<Request>, Signed<Endorsement>)>,
     registry: &Registry,
-) -> Result<(), Violation> {
-    request::check(request, registry)?;
-    endorsement::check(request, stage, registry)?;
-    stage_signature_holds(request, "request.signature")?;
-    stage_signature_holds(stage, "endorsement.signature")
+) -> Vec<Result<VerifiedEndorsement, Violation>> {
+    let checks: Vec<SignatureCheck> = pairs
+        .iter()
+        .flat_map(|(request, endorsement)| [request.signature_check(), endorsement.signature_check()])
+        .collect();
+    let verdicts = keys::verify_batch(&checks);
+    let verified = pairs.into_iter().zip(verdicts.chunks(2)).map(|((request, endorsement), own)| {
+        request::check(&request, registry)?;
+        endorsement::check(&request, &endorsement, registry)?;
+        for (stage, verdict) in ["request", "endorsement"].iter().zip(own) {
+            signature_holds(stage, *verdict)?;
+        }
+        Ok(VerifiedEndorsement { request, endorsement })
+    });
+    verified.collect()
 }
 
 /// Verifies a refusal: its signer is the member that it names.
@@ -148,13 +175,14 @@ fn signatures_hold(entry: &Entry, verdicts: &[Result<(), keys::KeyError>]) -> Re
         Entry::Issuance(_) => &["issuance"],
         Entry::Listing(_) => &["listing"],
     };
-    for (stage, verdict) in stages.iter().zip(verdicts) {
-        verdict.map_err(|e| {
-            let field = format!("{stage}.signature");
-            Violation::new(Rule::Signature, field, "a signature by the named key", e)
-        })?;
-    }
-    Ok(())
+    stages.iter().zip(verdicts).try_for_each(|(stage, verdict)| signature_holds(stage, *verdict))
+}
+
+fn signature_holds(stage: &str, verdict: Result<(), keys::KeyError>) -> Result<(), Violation> {
+    verdict.map_err(|e| {
+        let field = format!("{stage}.signature");
+        Violation::new(Rule::Signature, field, "a signature by the named key", e)
+    })
 }
 
 /// Requires that a stage belongs to the registry's network.

@@ -1,0 +1,281 @@
+//! Builders of a trade's three stages. Each stage can be changed, and signed by another key, before the next links to it.
+
+use ed25519_dalek::SigningKey;
+use stemma_chain_format::account::AccountState;
+use stemma_chain_format::amount::{Amount, Price, Rounding};
+use stemma_chain_format::cbor;
+use stemma_chain_format::chain::{Chain, Entry, EntryKind};
+use stemma_chain_format::cose;
+use stemma_chain_format::endorsement::{Credit, CreditTerms, Endorsement};
+use stemma_chain_format::execution::{Execution, Posting, PostingPurpose};
+use stemma_chain_format::hash::{AccountId, Digest, Link};
+use stemma_chain_format::holdings::Holdings;
+use stemma_chain_format::instrument::InstrumentId;
+use stemma_chain_format::lineage::{self, Listed};
+use stemma_chain_format::member::OwnAccount;
+use stemma_chain_format::record::Record;
+use stemma_chain_format::request::{IdentityClaim, Request, Side, Size, Trade};
+
+use super::members::{cash_of, id, instrument_of, member_key};
+use super::world::{Customer, World};
+use super::{amount, price};
+
+/// What a customer orders, and how the institution executes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Order {
+    pub customer: Customer,
+    pub institution: &'static str,
+    pub side: Side,
+    pub size: Size,
+    pub limit: Option<Price>,
+    pub price: Price,
+    pub fee: i128,
+    /// A reward to a customer, in cash of that customer's bank.
+    pub reward: Option<(Customer, i128)>,
+    /// How many waiting credits the endorsement absorbs, at most.
+    pub absorb: usize,
+}
+
+impl Order {
+    /// Ten whole units (of the fund) or 100,000 shares' smallest units, at a price that has a fraction.
+    pub fn new(customer: Customer, institution: &'static str, side: Side) -> Self {
+        let units = if institution == "broker" { 100 } else { 100_000 };
+        Self {
+            customer,
+            institution,
+            side,
+            size: Size::Quantity(amount(units)),
+            limit: None,
+            price: price(123_456, 2),
+            fee: 199,
+            reward: None,
+            absorb: usize::MAX,
+        }
+    }
+
+    /// The order's honest chain on top of a world's ledger.
+    pub fn chain(self, world: &World) -> Entry {
+        Plan::new(world, self).entry()
+    }
+}
+
+/// An account as the next chain finds it.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub state: AccountState,
+    pub inbox: Vec<Credit>,
+}
+
+impl View {
+    /// As the ledger has it.
+    pub fn of(world: &World, account: &AccountId) -> Self {
+        let account = world.ledger.account(account).unwrap();
+        Self { state: account.state.clone(), inbox: account.inbox.iter().cloned().collect() }
+    }
+
+    /// As a chain leaves it, for a second chain in the same block.
+    pub fn after(&self, chain: &Chain, listed: &Listed) -> Self {
+        let state = lineage::follow(&self.state, chain, self.inbox.iter(), listed).unwrap();
+        let absorbed = chain.endorsement.record().absorbed.len();
+        Self { state, inbox: self.inbox[absorbed..].to_vec() }
+    }
+}
+
+/// Signs a record as it is, without its own rules being asked.
+pub fn forge<T: Record>(record: &T, key: &SigningKey) -> Vec<u8> {
+    cose::sign(T::CONTENT, key, &cbor::encode(record))
+}
+
+/// An entry from the bytes of its stages, whatever they hold.
+pub fn entry_bytes(kind: EntryKind, stages: &[Vec<u8>]) -> Vec<u8> {
+    let mut e = minicbor::Encoder::new(Vec::new());
+    e.array(2).unwrap().encode(kind).unwrap().array(stages.len() as u64).unwrap();
+    for stage in stages {
+        e.bytes(stage).unwrap();
+    }
+    e.into_writer()
+}
+
+type Hook<'w, T> = Box<dyn Fn(&mut T) + 'w>;
+
+/// An order on its way to a chain, with changes to its stages.
+pub struct Plan<'w> {
+    world: &'w World,
+    order: Order,
+    pub view: View,
+    /// Who signs request, endorsement and execution.
+    pub signers: [SigningKey; 3],
+    on_request: Hook<'w, Request>,
+    on_endorsement: Hook<'w, Endorsement>,
+    on_execution: Hook<'w, Execution>,
+}
+
+impl<'w> Plan<'w> {
+    pub fn new(world: &'w World, order: Order) -> Self {
+        let signers = [order.customer.key(), member_key(order.customer.bank), member_key(order.institution)];
+        Self {
+            world,
+            order,
+            view: View::of(world, &order.customer.account),
+            signers,
+            on_request: Box::new(|_| ()),
+            on_endorsement: Box::new(|_| ()),
+            on_execution: Box::new(|_| ()),
+        }
+    }
+
+    /// Changes the request before it is signed.
+    pub fn request(mut self, change: impl Fn(&mut Request) + 'w) -> Self {
+        self.on_request = Box::new(change);
+        self
+    }
+
+    /// Changes the endorsement before it is signed.
+    pub fn endorsement(mut self, change: impl Fn(&mut Endorsement) + 'w) -> Self {
+        self.on_endorsement = Box::new(change);
+        self
+    }
+
+    /// Changes the execution before it is signed.
+    pub fn execution(mut self, change: impl Fn(&mut Execution) + 'w) -> Self {
+        self.on_execution = Box::new(change);
+        self
+    }
+
+    /// Has one stage (0, 1 or 2) signed by another key.
+    pub fn signer(mut self, stage: usize, key: SigningKey) -> Self {
+        self.signers[stage] = key;
+        self
+    }
+
+    /// Puts the chain on top of another state than the ledger's.
+    pub fn on_top_of(mut self, view: View) -> Self {
+        self.view = view;
+        self
+    }
+
+    /// The three stages' bytes.
+    pub fn stages(&self) -> [Vec<u8>; 3] {
+        let mut request = self.request_record();
+        (self.on_request)(&mut request);
+        let first = forge(&request, &self.signers[0]);
+        let mut endorsement = self.endorsement_record(Link::of(&first));
+        (self.on_endorsement)(&mut endorsement);
+        let second = forge(&endorsement, &self.signers[1]);
+        let mut execution = self.execution_record(Link::of(&second), &endorsement.holdings);
+        (self.on_execution)(&mut execution);
+        let third = forge(&execution, &self.signers[2]);
+        [first, second, third]
+    }
+
+    /// The chain's entry as bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        entry_bytes(EntryKind::Chain, &self.stages())
+    }
+
+    /// The chain's entry; its records must keep their own rules.
+    pub fn entry(&self) -> Entry {
+        Entry::decode(&self.bytes()).unwrap()
+    }
+
+    fn request_record(&self) -> Request {
+        let Order { customer, institution, side, size, limit, .. } = self.order;
+        Request {
+            network: self.world.network(),
+            account: customer.account,
+            counter: self.view.state.counter + 1,
+            bank: id(customer.bank),
+            institution: id(institution),
+            trade: Trade { side, instrument: instrument_of(institution), size, cash: cash_of(customer.bank), limit },
+            identity: IdentityClaim::commit("account-key", &[7; 32], customer.name.as_bytes()),
+            expires: None,
+            referral: None,
+        }
+    }
+
+    fn endorsement_record(&self, request: Link) -> Endorsement {
+        let View { state, inbox } = &self.view;
+        let absorbed: Vec<Credit> = inbox.iter().take(self.order.absorb).cloned().collect();
+        let holdings = lineage::absorbed_into(&state.holdings, &absorbed).unwrap();
+        Endorsement {
+            network: self.world.network(),
+            request,
+            bank: id(self.order.customer.bank),
+            account: self.order.customer.account,
+            parent: state.head,
+            sequence: state.sequence + 1,
+            absorbed,
+            holdings,
+            credit: CreditTerms { level: 3, rules: 1, lines: Holdings::new() },
+            verifier: Digest::of(b"the verifier of the test network"),
+            expires: self.world.ledger.head().height + 100,
+        }
+    }
+
+    fn execution_record(&self, endorsement: Link, before: &Holdings) -> Execution {
+        let Order { customer, institution, price, fee, .. } = self.order;
+        let listed = self.world.ledger.listing(&instrument_of(institution)).unwrap();
+        let quantity = self.quantity(listed.listing.decimals);
+        let postings = self.postings(quantity, listed.listing.decimals);
+        let mut holdings = before.clone();
+        for posting in postings.iter().filter(|posting| posting.account == customer.account) {
+            holdings.add(&posting.instrument, posting.amount).unwrap();
+        }
+        Execution {
+            network: self.world.network(),
+            endorsement,
+            institution: id(institution),
+            account: customer.account,
+            listing: listed.link,
+            quantity,
+            price,
+            fee: amount(fee),
+            postings,
+            holdings,
+            executed_ms: self.world.ledger.head().time_ms + 500,
+        }
+    }
+
+    fn quantity(&self, decimals: u8) -> Amount {
+        let Order { side, size, price, fee, .. } = self.order;
+        match (size, side) {
+            (Size::Quantity(quantity), _) => quantity,
+            (Size::Cash(cash), Side::Buy) => price.quantity_for(cash.minus(amount(fee)).unwrap(), decimals).unwrap(),
+            (Size::Cash(cash), Side::Sell) => price.quantity_for(cash, decimals).unwrap(),
+        }
+    }
+
+    fn postings(&self, quantity: Amount, decimals: u8) -> Vec<Posting> {
+        let Order { customer, institution, side, price, fee, reward, .. } = self.order;
+        let own = |purpose| self.world.own(institution, purpose);
+        let cost = price.cost(quantity, decimals, Rounding::HalfEven).unwrap();
+        let (instrument, cash) = (instrument_of(institution), cash_of(customer.bank));
+        let settlement = own(OwnAccount::Settlement);
+        let (pays, gets) = match side {
+            Side::Buy => (customer.account, settlement),
+            Side::Sell => (settlement, customer.account),
+        };
+        let mut moves = vec![
+            (pays, gets, &cash, cost, PostingPurpose::Trade),
+            (gets, pays, &instrument, quantity, PostingPurpose::Trade),
+            (customer.account, own(OwnAccount::Fees), &cash, amount(fee), PostingPurpose::Fee),
+        ];
+        let rewarded = reward.map(|(promoter, units)| (promoter.account, cash_of(promoter.bank), amount(units)));
+        if let Some((promoter, cash, units)) = &rewarded {
+            moves.push((own(OwnAccount::Promotion), *promoter, cash, *units, PostingPurpose::Reward));
+        }
+        let moves = moves.into_iter().filter(|(.., units, _)| !units.is_zero());
+        moves.flat_map(|(from, to, what, units, purpose)| movement(from, to, what, units, purpose)).collect()
+    }
+}
+
+fn movement(
+    from: AccountId,
+    to: AccountId,
+    instrument: &InstrumentId,
+    amount: Amount,
+    purpose: PostingPurpose,
+) -> [Posting; 2] {
+    let posting = |account, amount| Posting { account, instrument: instrument.clone(), amount, purpose };
+    [posting(from, amount.negated()), posting(to, amount)]
+}

@@ -1,0 +1,219 @@
+//! The ledger of the test network and everything that was committed to it.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use ed25519_dalek::SigningKey;
+use stemma_chain_format::account::{Nonce, Opening};
+use stemma_chain_format::amount::Amount;
+use stemma_chain_format::chain::Entry;
+use stemma_chain_format::endorsement::Credit;
+use stemma_chain_format::error::Violation;
+use stemma_chain_format::genesis::GenesisFile;
+use stemma_chain_format::hash::{AccountId, Link, NetworkId};
+use stemma_chain_format::header::{Block, Header, entries_root};
+use stemma_chain_format::instrument::InstrumentId;
+use stemma_chain_format::issuance::{Issuance, IssuedCredit};
+use stemma_chain_format::keys::PublicKey;
+use stemma_chain_format::ledger::Ledger;
+use stemma_chain_format::member::OwnAccount;
+use stemma_chain_format::record::Signed;
+use stemma_chain_format::registry::{Registry, own_account};
+use stemma_chain_format::request::{Side, Size};
+use stemma_chain_format::validate;
+
+use super::members::{CREATED_MS, cash_of, founded, id, key, listing_of, member_key};
+use super::trades::Order;
+use super::{amount, price};
+
+/// The name in the genesis of the world that tests share.
+pub const NETWORK_NAME: &str = "stemma test network";
+
+/// One customer: a name, the bank, the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Customer {
+    pub name: &'static str,
+    pub bank: &'static str,
+    pub account: AccountId,
+}
+
+impl Customer {
+    /// The key that signs the customer's requests.
+    pub fn key(&self) -> SigningKey {
+        key(self.name)
+    }
+}
+
+/// The opening record of a customer's account, signed by the bank.
+pub fn opening(network: NetworkId, name: &str, bank: &str) -> Signed<Opening> {
+    let mut nonce = [0; 16];
+    nonce.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
+    let record = Opening { network, bank: id(bank), key: PublicKey::of(&key(name)), nonce: Nonce(nonce) };
+    Signed::sign(record, &member_key(bank)).unwrap()
+}
+
+/// The ledger with all that led to it.
+#[derive(Clone)]
+pub struct World {
+    pub file: GenesisFile,
+    pub registry: Registry,
+    pub ledger: Ledger,
+    /// Every block with the bodies of its entries.
+    pub blocks: Vec<(Block, Vec<Entry>)>,
+    /// Every credit that an account ever received.
+    pub credits: BTreeMap<AccountId, Vec<Credit>>,
+}
+
+impl World {
+    /// The network before its first block.
+    pub fn before_the_first_block() -> Self {
+        let file = founded(NETWORK_NAME);
+        let registry = Registry::from_genesis(&file);
+        let ledger = Ledger::genesis(registry.clone(), CREATED_MS);
+        Self { file, registry, ledger, blocks: Vec::new(), credits: BTreeMap::new() }
+    }
+
+    /// Instruments listed, accounts opened, cash issued: two blocks. Built once, then cloned.
+    pub fn funded() -> Self {
+        static FUNDED: LazyLock<World> = LazyLock::new(|| {
+            let mut world = World::before_the_first_block();
+            world.open_and_list();
+            world.issue_first_cash();
+            world
+        });
+        FUNDED.clone()
+    }
+
+    /// The funded world after three blocks of trades, with a credit in every customer's books. Built once, then cloned.
+    pub fn traded() -> Self {
+        static TRADED: LazyLock<World> = LazyLock::new(|| {
+            let mut world = World::funded();
+            world.trade_three_blocks();
+            world
+        });
+        TRADED.clone()
+    }
+
+    pub fn network(&self) -> NetworkId {
+        self.registry.network()
+    }
+
+    /// A customer by name: alice and bob bank with bank-a, carol with bank-b.
+    pub fn customer(&self, name: &'static str) -> Customer {
+        let bank = if name == "carol" { "bank-b" } else { "bank-a" };
+        Customer { name, bank, account: opening(self.network(), name, bank).link().into() }
+    }
+
+    pub fn own(&self, member: &str, purpose: OwnAccount) -> AccountId {
+        own_account(&self.network(), &id(member), purpose)
+    }
+
+    /// An issuance on top of the issuer's settlement account, not yet committed.
+    pub fn issuance(&self, bank: &str, credits: &[(AccountId, i128)]) -> Issuance {
+        let state = &self.ledger.account(&self.own(bank, OwnAccount::Settlement)).unwrap().state;
+        let credit = |&(account, units): &(AccountId, i128)| IssuedCredit { account, amount: amount(units) };
+        Issuance {
+            network: self.network(),
+            issuer: id(bank),
+            parent: state.head,
+            sequence: state.sequence + 1,
+            instrument: cash_of(bank),
+            credits: credits.iter().map(credit).collect(),
+        }
+    }
+
+    /// [`Self::issuance`], signed.
+    pub fn issued(&self, bank: &str, credits: &[(AccountId, i128)]) -> Entry {
+        Entry::Issuance(Box::new(Signed::sign(self.issuance(bank, credits), &member_key(bank)).unwrap()))
+    }
+
+    /// Commits a block of entries, or leaves the world as it was.
+    pub fn commit(&mut self, entries: Vec<Entry>) -> Result<Header, Violation> {
+        let verified: Result<Vec<_>, _> =
+            validate::verify_entries(entries.clone(), &self.registry).into_iter().collect();
+        let mut draft = self.ledger.draft();
+        verified?.iter().try_for_each(|entry| draft.apply(entry))?;
+        let changes = draft.finish();
+        let ids: Vec<Link> = entries.iter().map(Entry::id).collect();
+        let head = self.ledger.head();
+        let header = Header {
+            network: self.network(),
+            height: head.height + 1,
+            parent: head.block,
+            time_ms: head.time_ms + 1_000,
+            proposer: id("bank-a"),
+            entries_root: entries_root(&ids),
+            accounts_root: changes.root(),
+            registry_root: self.registry.root(),
+        };
+        for (account, touched) in &changes.accounts {
+            self.credits.entry(*account).or_default().extend(touched.received.iter().cloned());
+        }
+        self.ledger.adopt(&header, changes);
+        self.blocks.push((Block { header: header.clone(), entries: ids }, entries));
+        Ok(header)
+    }
+
+    /// Every committed entry, the oldest first.
+    pub fn history(&self) -> impl Iterator<Item = &Entry> {
+        self.blocks.iter().flat_map(|(_, entries)| entries)
+    }
+
+    /// The sum of an instrument over all accounts and all credits that wait.
+    pub fn total(&self, instrument: &InstrumentId) -> i128 {
+        let waiting = self.ledger.accounts().flat_map(|account| &account.inbox);
+        let waiting = waiting.filter(|credit| credit.instrument == *instrument).map(|credit| credit.amount);
+        let held = self.ledger.accounts().map(|account| account.state.holdings.get(instrument));
+        held.chain(waiting).map(Amount::units).sum()
+    }
+
+    fn open_and_list(&mut self) {
+        let listed = ["bank-a", "bank-b", "broker", "fund-house"].map(|member| {
+            let record = listing_of(self.network(), member);
+            Entry::Listing(Box::new(Signed::sign(record, &member_key(member)).unwrap()))
+        });
+        let opened = ["alice", "bob", "carol"].map(|name| {
+            let bank = self.customer(name).bank;
+            Entry::Opening(Box::new(opening(self.network(), name, bank)))
+        });
+        self.commit(listed.into_iter().chain(opened).collect()).unwrap();
+    }
+
+    fn issue_first_cash(&mut self) {
+        let own = |member, purpose| self.own(member, purpose);
+        let institutions = ["fund-house", "broker"].map(|member| own(member, OwnAccount::Settlement));
+        let promoters = ["fund-house", "broker"].map(|member| own(member, OwnAccount::Promotion));
+        let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| self.customer(name).account);
+        let members = institutions.map(|a| (a, 50_000_000)).into_iter().chain(promoters.map(|a| (a, 1_000_000)));
+        let members: Vec<_> = members.collect();
+        let of_a = [&[(alice, 10_000_000), (bob, 2_000_000)], members.as_slice()].concat();
+        let of_b = [&[(carol, 5_000_000)], members.as_slice()].concat();
+        self.commit(vec![self.issued("bank-a", &of_a), self.issued("bank-b", &of_b)]).unwrap();
+    }
+
+    fn trade_three_blocks(&mut self) {
+        let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| self.customer(name));
+        let buy = Order { reward: Some((bob, 500)), ..Order::new(alice, "fund-house", Side::Buy) };
+        let by_cash = Order {
+            size: Size::Cash(amount(1_000_000)),
+            price: price(1_999, 0),
+            ..Order::new(carol, "broker", Side::Buy)
+        };
+        self.commit(vec![buy.chain(self), by_cash.chain(self)]).unwrap();
+        let sell = Order {
+            size: Size::Quantity(amount(25_000)),
+            reward: Some((carol, 250)),
+            ..Order::new(alice, "fund-house", Side::Sell)
+        };
+        self.commit(vec![sell.chain(self)]).unwrap();
+        let sell_by_cash = Order {
+            size: Size::Cash(amount(40_000)),
+            limit: Some(price(12_000, 1)),
+            reward: Some((alice, 75)),
+            ..Order::new(carol, "broker", Side::Sell)
+        };
+        let last = Order { fee: 0, reward: Some((alice, 33)), ..Order::new(bob, "fund-house", Side::Buy) };
+        let again = Order { reward: Some((alice, 40)), ..Order::new(alice, "broker", Side::Buy) };
+        self.commit(vec![last.chain(self), again.chain(self), sell_by_cash.chain(self)]).unwrap();
+    }
+}

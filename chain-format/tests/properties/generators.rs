@@ -1,0 +1,291 @@
+//! Generators of valid records.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use stemma_chain_format::account::{AccountState, Nonce, Opening};
+use stemma_chain_format::amount::{Amount, Price};
+use stemma_chain_format::certificate::{Vote, VoteKind};
+use stemma_chain_format::endorsement::{Credit, CreditTerms, Endorsement};
+use stemma_chain_format::execution::{Execution, Posting, PostingPurpose};
+use stemma_chain_format::hash::{AccountId, BlockId, Digest, Link, NetworkId};
+use stemma_chain_format::header::Header;
+use stemma_chain_format::holdings::Holdings;
+use stemma_chain_format::instrument::{InstrumentId, InstrumentKind, Listing};
+use stemma_chain_format::issuance::{Issuance, IssuedCredit};
+use stemma_chain_format::keys::PublicKey;
+use stemma_chain_format::member::MemberId;
+use stemma_chain_format::refusal::{Refusal, RefusalReason};
+use stemma_chain_format::request::{IdentityClaim, Request, Side, Size, Trade};
+
+use crate::common::{amount, key, price};
+
+/// Amounts of every width: a mantissa shifted by any number of bits within the range.
+pub fn units() -> impl Strategy<Value = Amount> {
+    let edge = prop_oneof![Just(0_i128), Just(1), Just(23), Just(24), Just(255), Just(256), Just((1 << 64) - 1)];
+    let wide = (any::<u64>(), 0_u32..33).prop_map(|(mantissa, shift)| i128::from(mantissa) << shift);
+    let magnitude = prop_oneof![edge, wide, Just(1_i128 << 96)].prop_map(|n| n.min(1 << 96));
+    (magnitude, any::<bool>()).prop_map(|(n, negative)| amount(if negative { -n } else { n }))
+}
+
+pub fn positive() -> impl Strategy<Value = Amount> {
+    units().prop_map(|a| amount(a.units().abs().max(1)))
+}
+
+fn prices() -> impl Strategy<Value = Price> {
+    (1..=u64::MAX, 0_u8..=12).prop_map(|(mantissa, scale)| price(mantissa, scale))
+}
+
+pub fn member() -> impl Strategy<Value = MemberId> {
+    "[a-z][a-z0-9-]{0,31}".prop_map(|text| text.parse().unwrap())
+}
+
+fn code() -> impl Strategy<Value = String> {
+    "[A-Z0-9][A-Z0-9.-]{0,23}"
+}
+
+pub fn instrument_of(issuer: &MemberId) -> impl Strategy<Value = InstrumentId> + use<> {
+    let issuer = issuer.clone();
+    code().prop_map(move |code| InstrumentId::new(&issuer, &code).unwrap())
+}
+
+fn instrument() -> impl Strategy<Value = InstrumentId> {
+    member().prop_flat_map(|issuer| instrument_of(&issuer))
+}
+
+fn bytes() -> impl Strategy<Value = [u8; 32]> {
+    any::<[u8; 32]>()
+}
+
+fn digest() -> impl Strategy<Value = Digest> {
+    bytes().prop_map(Digest)
+}
+
+fn public_key() -> impl Strategy<Value = PublicKey> {
+    any::<u32>().prop_map(|n| PublicKey::of(&key(&format!("generated {n}"))))
+}
+
+fn holdings_of(pairs: Vec<(InstrumentId, Amount)>) -> Holdings {
+    let mut holdings = Holdings::new();
+    for (instrument, amount) in pairs {
+        if holdings.get(&instrument).is_zero() {
+            holdings.add(&instrument, amount).unwrap();
+        }
+    }
+    holdings
+}
+
+pub fn holdings() -> impl Strategy<Value = Holdings> {
+    vec((instrument(), units()), 0..8).prop_map(holdings_of)
+}
+
+fn lines(bank: &MemberId) -> impl Strategy<Value = Holdings> + use<> {
+    vec((instrument_of(bank), positive()), 0..4).prop_map(holdings_of)
+}
+
+fn credit() -> impl Strategy<Value = Credit> {
+    (bytes(), any::<u32>(), instrument(), positive()).prop_map(|(source, index, instrument, amount)| Credit {
+        source: Link(source),
+        index,
+        instrument,
+        amount,
+    })
+}
+
+fn posting() -> impl Strategy<Value = Posting> {
+    let purpose = prop_oneof![Just(PostingPurpose::Trade), Just(PostingPurpose::Fee), Just(PostingPurpose::Reward)];
+    (bytes(), instrument(), positive(), any::<bool>(), purpose).prop_map(
+        |(account, instrument, amount, debit, purpose)| Posting {
+            account: AccountId(account),
+            instrument,
+            amount: if debit { amount.negated() } else { amount },
+            purpose,
+        },
+    )
+}
+
+fn trade(bank: &MemberId, institution: &MemberId) -> impl Strategy<Value = Trade> + use<> {
+    let side = prop_oneof![Just(Side::Buy), Just(Side::Sell)];
+    let size = prop_oneof![positive().prop_map(Size::Quantity), positive().prop_map(Size::Cash)];
+    (side, instrument_of(institution), size, instrument_of(bank), option::of(prices()))
+        .prop_map(|(side, instrument, size, cash, limit)| Trade { side, instrument, size, cash, limit })
+}
+
+pub fn request() -> impl Strategy<Value = Request> {
+    let members = (member(), member());
+    let parties = members.prop_flat_map(|(bank, institution)| {
+        let trade = trade(&bank, &institution);
+        (Just(bank), Just(institution), trade)
+    });
+    let identity = ("[a-z0-9-]{1,32}", digest()).prop_map(|(kind, commitment)| IdentityClaim { kind, commitment });
+    let last = (identity, option::of(any::<u64>()), option::of(vec(any::<u8>(), 0..=1024)));
+    (bytes(), bytes(), 1..=u64::MAX, parties, last).prop_map(
+        |(network, account, counter, (bank, institution, trade), (identity, expires, referral))| Request {
+            network: NetworkId(network),
+            account: AccountId(account),
+            counter,
+            bank,
+            institution,
+            trade,
+            identity,
+            expires,
+            referral,
+        },
+    )
+}
+
+pub fn endorsement() -> impl Strategy<Value = Endorsement> {
+    let bank = member().prop_flat_map(|bank| {
+        let lines = lines(&bank);
+        (Just(bank), lines)
+    });
+    let terms = (any::<u8>(), any::<u32>(), digest(), any::<u64>());
+    let links = (bytes(), bytes(), bytes(), bytes());
+    (links, bank, 1..=u64::MAX, vec(credit(), 0..6), holdings(), terms).prop_map(
+        |((network, request, account, parent), (bank, lines), sequence, absorbed, holdings, terms)| Endorsement {
+            network: NetworkId(network),
+            request: Link(request),
+            bank,
+            account: AccountId(account),
+            parent: Link(parent),
+            sequence,
+            absorbed,
+            holdings,
+            credit: CreditTerms { level: terms.0, rules: terms.1, lines },
+            verifier: terms.2,
+            expires: terms.3,
+        },
+    )
+}
+
+pub fn execution() -> impl Strategy<Value = Execution> {
+    let links = (bytes(), bytes(), bytes(), bytes());
+    let fee = units().prop_map(|a| amount(a.units().abs()));
+    let terms = (positive(), prices(), fee, any::<u64>());
+    (links, member(), terms, vec(posting(), 1..8), holdings()).prop_map(
+        |((network, endorsement, account, listing), institution, (quantity, price, fee, at), postings, holdings)| {
+            Execution {
+                network: NetworkId(network),
+                endorsement: Link(endorsement),
+                institution,
+                account: AccountId(account),
+                listing: Link(listing),
+                quantity,
+                price,
+                fee,
+                postings,
+                holdings,
+                executed_ms: at,
+            }
+        },
+    )
+}
+
+pub fn opening() -> impl Strategy<Value = Opening> {
+    (bytes(), member(), public_key(), any::<[u8; 16]>()).prop_map(|(network, bank, key, nonce)| Opening {
+        network: NetworkId(network),
+        bank,
+        key,
+        nonce: Nonce(nonce),
+    })
+}
+
+pub fn issuance() -> impl Strategy<Value = Issuance> {
+    let issuer = member().prop_flat_map(|issuer| {
+        let instrument = instrument_of(&issuer);
+        (Just(issuer), instrument)
+    });
+    let small = (1_i128..1 << 80).prop_map(amount);
+    let credits = proptest::collection::btree_map(bytes(), small, 1..20);
+    (bytes(), issuer, bytes(), 1..=u64::MAX, credits).prop_map(
+        |(network, (issuer, instrument), parent, sequence, credits)| Issuance {
+            network: NetworkId(network),
+            issuer,
+            parent: Link(parent),
+            sequence,
+            instrument,
+            credits: credits
+                .into_iter()
+                .map(|(account, amount)| IssuedCredit { account: AccountId(account), amount })
+                .collect(),
+        },
+    )
+}
+
+pub fn listing() -> impl Strategy<Value = Listing> {
+    let currency = (Just(InstrumentKind::Currency), Just(None));
+    let kinds = [InstrumentKind::Fund, InstrumentKind::Stock, InstrumentKind::Future, InstrumentKind::Trust];
+    let other = (proptest::sample::select(kinds.to_vec()), "[A-Z0-9]{1,24}".prop_map(Some));
+    (bytes(), instrument(), prop_oneof![currency, other], 0_u8..=18, "\\PC{1,64}").prop_map(
+        |(network, instrument, (kind, quoted_in), decimals, name)| Listing {
+            network: NetworkId(network),
+            instrument,
+            kind,
+            decimals,
+            name,
+            quoted_in,
+        },
+    )
+}
+
+pub fn refusal() -> impl Strategy<Value = Refusal> {
+    let reason = proptest::sample::select(RefusalReason::ALL.to_vec());
+    (bytes(), member(), bytes(), reason, "\\PC{0,64}", "\\PC{0,64}", any::<u64>()).prop_map(
+        |(network, member, refused, reason, expected, found, refused_ms)| Refusal {
+            network: NetworkId(network),
+            member,
+            refused: Link(refused),
+            reason,
+            expected,
+            found,
+            refused_ms,
+        },
+    )
+}
+
+pub fn vote() -> impl Strategy<Value = Vote> {
+    let kind = prop_oneof![Just(VoteKind::Prevote), Just(VoteKind::Precommit)];
+    (bytes(), kind, any::<u64>(), any::<u32>(), option::of(bytes()), member()).prop_map(
+        |(network, kind, height, round, block, validator)| Vote {
+            network: NetworkId(network),
+            kind,
+            height,
+            round,
+            block: block.map(BlockId),
+            validator,
+        },
+    )
+}
+
+pub fn header() -> impl Strategy<Value = Header> {
+    (bytes(), any::<u64>(), bytes(), any::<u64>(), member(), (digest(), digest(), digest())).prop_map(
+        |(network, height, parent, time_ms, proposer, (entries_root, accounts_root, registry_root))| Header {
+            network: NetworkId(network),
+            height,
+            parent: BlockId(parent),
+            time_ms,
+            proposer,
+            entries_root,
+            accounts_root,
+            registry_root,
+        },
+    )
+}
+
+pub fn account_state() -> impl Strategy<Value = AccountState> {
+    let counts = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
+    (bytes(), member(), public_key(), bytes(), counts, holdings(), digest()).prop_map(
+        |(account, bank, key, head, (sequence, counter, received, absorbed), holdings, credits_digest)| AccountState {
+            account: AccountId(account),
+            bank,
+            key,
+            sequence,
+            head: Link(head),
+            counter,
+            holdings,
+            credits_received: received,
+            credits_absorbed: absorbed,
+            credits_digest,
+        },
+    )
+}

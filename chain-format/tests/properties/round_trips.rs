@@ -1,0 +1,124 @@
+//! What is written is read back the same, and no other bytes mean the same.
+
+use std::fmt::Debug;
+
+use minicbor::{Decode, Encode};
+use proptest::prelude::*;
+use stemma_chain_format::account::AccountState;
+use stemma_chain_format::amount::{Amount, Price, Rounding};
+use stemma_chain_format::cbor;
+use stemma_chain_format::certificate::Vote;
+use stemma_chain_format::chain::{Chain, Entry};
+use stemma_chain_format::hash::Link;
+use stemma_chain_format::header::Header;
+use stemma_chain_format::holdings::Holdings;
+use stemma_chain_format::keys;
+use stemma_chain_format::record::{Record, Signed};
+
+use crate::common::{key, price};
+use crate::generators as any_;
+
+/// Signs, reads back, and checks link, signer and signature.
+fn signed<T: Record + Clone + PartialEq + Debug>(record: &T) -> Signed<T> {
+    let signer = key("signer");
+    let stage = Signed::sign(record.clone(), &signer).unwrap();
+    let read = Signed::<T>::decode(stage.bytes().to_vec()).unwrap();
+    assert_eq!((read.record(), &read), (record, &stage));
+    assert_eq!(stage.link(), Link::of(stage.bytes()));
+    let check = read.signature_check();
+    keys::verify(&check.key, &check.message, &check.signature).unwrap();
+    keys::verify_strict(&check.key, &check.message, &check.signature).unwrap();
+    stage
+}
+
+fn plain<T: Encode<()> + for<'b> Decode<'b, ()> + PartialEq + Debug>(value: &T) {
+    let bytes = cbor::encode(value);
+    assert_eq!(cbor::decode::<T>(&bytes, "value", 1 << 20).unwrap(), *value);
+    assert!(cbor::decode::<T>(&[bytes.as_slice(), &[0]].concat(), "value", 1 << 20).is_err());
+}
+
+fn entry(entry: &Entry) {
+    let bytes = entry.encode();
+    assert_eq!(Entry::decode(&bytes).unwrap(), *entry);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn chains(request in any_::request(), endorsement in any_::endorsement(), execution in any_::execution()) {
+        let chain = Chain {
+            request: signed(&request),
+            endorsement: signed(&endorsement),
+            execution: signed(&execution),
+        };
+        entry(&Entry::Chain(Box::new(chain)));
+    }
+
+    #[test]
+    fn openings(record in any_::opening()) {
+        entry(&Entry::Opening(Box::new(signed(&record))));
+    }
+
+    #[test]
+    fn issuances(record in any_::issuance()) {
+        entry(&Entry::Issuance(Box::new(signed(&record))));
+    }
+
+    #[test]
+    fn listings(record in any_::listing()) {
+        entry(&Entry::Listing(Box::new(signed(&record))));
+    }
+
+    #[test]
+    fn refusals(record in any_::refusal()) {
+        signed(&record);
+    }
+
+    #[test]
+    fn votes_headers_and_states(vote in any_::vote(), header in any_::header(), state in any_::account_state()) {
+        plain::<Vote>(&vote);
+        plain::<Header>(&header);
+        plain::<AccountState>(&state);
+    }
+
+    #[test]
+    fn holdings_and_amounts(holdings in any_::holdings(), amount in any_::units()) {
+        plain::<Holdings>(&holdings);
+        plain::<Amount>(&amount);
+        prop_assert_eq!(amount.to_string().parse::<Amount>().unwrap(), amount);
+    }
+
+    #[test]
+    fn prices_in_text(mantissa in 1_u64..1 << 50, scale in 0_u8..=10, decimals in 0_u8..=2) {
+        let one = price(mantissa, scale);
+        plain::<Price>(&one);
+        prop_assert_eq!(Price::parse(&one.display(decimals), decimals).unwrap(), one);
+    }
+
+    /// The quantity that cash pays for costs no more than the cash, and one unit more would.
+    #[test]
+    fn cash_pays_for_its_quantity(cash in 1_i128..1 << 60, mantissa in 1_u64..1 << 40, scale in 0_u8..=6, decimals in 0_u8..=6) {
+        let (one, cash) = (price(mantissa, scale), Amount::new(cash).unwrap());
+        let quantity = one.quantity_for(cash, decimals).unwrap();
+        prop_assert!(one.cost(quantity, decimals, Rounding::Up).unwrap() <= cash);
+        let more = quantity.plus(Amount::new(1).unwrap()).unwrap();
+        prop_assert!(one.cost(more, decimals, Rounding::Up).unwrap() > cash);
+    }
+
+    /// Prices compare as the numbers that they are.
+    #[test]
+    fn prices_in_order(a in 1_u64.., b in 1_u64.., p in 0_u8..=12, q in 0_u8..=12) {
+        let value = |mantissa: u64, scale: u8| u128::from(mantissa) * 10_u128.pow(u32::from(12 - scale));
+        prop_assert_eq!(price(a, p).cmp(&price(b, q)), value(a, p).cmp(&value(b, q)));
+    }
+
+    /// Any bytes at all: refused, or exactly what encoding gives again.
+    #[test]
+    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        if let Ok(state) = AccountState::decode(&bytes) {
+            prop_assert_eq!(cbor::encode(&state), bytes.clone());
+        }
+        prop_assert!(Entry::decode(&bytes).is_err());
+    }
+}

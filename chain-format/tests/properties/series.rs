@@ -1,0 +1,216 @@
+//! Random series of trades and issuances: nothing is made, nothing is lost, and every road leads to the same state.
+
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use stemma_chain_format::chain::Entry;
+use stemma_chain_format::hash::AccountId;
+use stemma_chain_format::instrument::InstrumentId;
+use stemma_chain_format::ledger::Ledger;
+use stemma_chain_format::member::OwnAccount;
+use stemma_chain_format::request::{Side, Size};
+
+use crate::common::{Customer, Order, Plan, World, amount, cash_of, instrument_of, price};
+
+const CUSTOMERS: [&str; 3] = ["alice", "bob", "carol"];
+
+/// One act, in numbers that a world turns into an entry.
+#[derive(Debug, Clone)]
+enum Act {
+    Trade {
+        customer: usize,
+        broker: bool,
+        sell: bool,
+        by_cash: bool,
+        size: i128,
+        mantissa: u64,
+        scale: u8,
+        fee: i128,
+        reward: Option<(usize, i128)>,
+        absorb: usize,
+    },
+    Issue {
+        bank_b: bool,
+        to: Vec<(usize, i128)>,
+    },
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let who = 0..CUSTOMERS.len();
+    let what = (who.clone(), any::<bool>(), any::<bool>(), any::<bool>());
+    let terms = (1_i128..400_000, 1_u64..200_000, 0_u8..4, 0_i128..500);
+    let trade = (what, terms, option::of((who.clone(), 1_i128..2_000)), 0_usize..4).prop_map(
+        |((customer, broker, sell, by_cash), (size, mantissa, scale, fee), reward, absorb)| Act::Trade {
+            customer,
+            broker,
+            sell,
+            by_cash,
+            size,
+            mantissa,
+            scale,
+            fee,
+            reward,
+            absorb,
+        },
+    );
+    let issue =
+        (any::<bool>(), vec((0_usize..6, 1_i128..100_000), 1..5)).prop_map(|(bank_b, to)| Act::Issue { bank_b, to });
+    prop_oneof![6 => trade, 1 => issue]
+}
+
+fn customer(world: &World, at: usize) -> Customer {
+    world.customer(CUSTOMERS[at])
+}
+
+/// The act's entry; `None` where it comes to nothing (a size too small for one unit).
+fn entry(world: &World, act: &Act) -> Option<Entry> {
+    match act {
+        Act::Trade { customer: at, broker, sell, by_cash, size, mantissa, scale, fee, reward, absorb } => {
+            let size = amount(*size);
+            let order = Order {
+                customer: customer(world, *at),
+                institution: if *broker { "broker" } else { "fund-house" },
+                side: if *sell { Side::Sell } else { Side::Buy },
+                size: if *by_cash { Size::Cash(size) } else { Size::Quantity(size) },
+                limit: None,
+                price: price(*mantissa, *scale),
+                fee: *fee,
+                reward: reward.map(|(promoter, units)| (customer(world, promoter), units)),
+                absorb: *absorb,
+            };
+            Entry::decode(&Plan::new(world, order).bytes()).ok()
+        }
+        Act::Issue { bank_b, to } => {
+            let bank = if *bank_b { "bank-b" } else { "bank-a" };
+            let credits: BTreeMap<AccountId, i128> =
+                to.iter().map(|(at, units)| (receiver(world, *at), *units)).collect();
+            Some(world.issued(bank, &credits.into_iter().collect::<Vec<_>>()))
+        }
+    }
+}
+
+fn receiver(world: &World, at: usize) -> AccountId {
+    match at {
+        0..=2 => customer(world, at).account,
+        3 => world.own("fund-house", OwnAccount::Settlement),
+        4 => world.own("broker", OwnAccount::Promotion),
+        _ => world.own("bank-a", OwnAccount::Fees),
+    }
+}
+
+/// What every account has by plain addition over all that was committed, inboxes included.
+fn added_up(world: &World) -> BTreeMap<(AccountId, InstrumentId), i128> {
+    let mut sums = BTreeMap::new();
+    let mut add = |account: AccountId, instrument: &InstrumentId, units: i128| {
+        *sums.entry((account, instrument.clone())).or_insert(0) += units;
+    };
+    for entry in world.history() {
+        match entry {
+            Entry::Chain(chain) => {
+                for posting in &chain.execution.record().postings {
+                    add(posting.account, &posting.instrument, posting.amount.units());
+                }
+            }
+            Entry::Issuance(issuance) => {
+                let record = issuance.record();
+                let settlement = world.own(record.issuer.as_str(), OwnAccount::Settlement);
+                for credit in &record.credits {
+                    add(credit.account, &record.instrument, credit.amount.units());
+                    add(settlement, &record.instrument, -credit.amount.units());
+                }
+            }
+            Entry::Opening(_) | Entry::Listing(_) => {}
+        }
+    }
+    sums.retain(|_, units| *units != 0);
+    sums
+}
+
+/// What every account has by the ledger, with what waits for it.
+fn held(world: &World) -> BTreeMap<(AccountId, InstrumentId), i128> {
+    let mut sums = BTreeMap::new();
+    for account in world.ledger.accounts() {
+        let id = account.state.account;
+        let waiting = account.inbox.iter().map(|credit| (&credit.instrument, credit.amount));
+        for (instrument, amount) in account.state.holdings.iter().chain(waiting) {
+            *sums.entry((id, instrument.clone())).or_insert(0) += amount.units();
+        }
+    }
+    sums.retain(|_, units| *units != 0);
+    sums
+}
+
+fn instruments() -> [InstrumentId; 4] {
+    [cash_of("bank-a"), cash_of("bank-b"), instrument_of("broker"), instrument_of("fund-house")]
+}
+
+/// Only issuers are below zero, and no customer is: no order asks for a credit line.
+fn nobody_owes(world: &World) {
+    for account in world.ledger.accounts() {
+        for (instrument, amount) in account.state.holdings.iter() {
+            let issuer = world.ledger.own_account_of(&account.state.account);
+            let may = issuer.is_some_and(|member| instrument.is_issued_by(member));
+            assert!(may || !amount.is_negative(), "{} {instrument} {amount}", account.state.account);
+        }
+    }
+}
+
+/// The ledger rebuilt from its parts, as a node does when it starts, stands at the same root.
+fn rebuilt_equals(world: &World) {
+    let (accounts, listings) = (world.ledger.accounts().cloned(), world.ledger.listings().cloned());
+    let rebuilt = Ledger::from_parts(world.registry.clone(), accounts, listings, world.ledger.head());
+    assert_eq!(rebuilt.root(), world.ledger.root());
+}
+
+/// Derivation in one go, from each customer's bundle, gives what the ledger derived step by step.
+fn bundles_prove_the_ledger(world: &World) {
+    for name in CUSTOMERS {
+        let account = world.customer(name).account;
+        let proved = world.bundle(account).verify(&world.file).unwrap();
+        let stored = world.ledger.account(&account).unwrap();
+        assert_eq!(proved.account, stored.state);
+        assert!(proved.waiting.iter().eq(&stored.inbox));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_made_and_nothing_is_lost(acts in vec(act(), 1..16)) {
+        let mut world = World::funded();
+        for act in &acts {
+            let Some(entry) = entry(&world, act) else { continue };
+            let before = world.ledger.root();
+            if world.commit(vec![entry]).is_err() {
+                prop_assert_eq!(world.ledger.root(), before);
+            }
+            nobody_owes(&world);
+        }
+        for instrument in instruments() {
+            prop_assert_eq!(world.total(&instrument), 0, "{}", instrument);
+        }
+        prop_assert_eq!(held(&world), added_up(&world));
+        rebuilt_equals(&world);
+        bundles_prove_the_ledger(&world);
+    }
+
+    /// Trades of different accounts commute: in one block or in many, and in either order, they leave the same holdings.
+    #[test]
+    fn accounts_do_not_wait_for_each_other(first in act(), second in act()) {
+        let world = World::traded();
+        let trades = |act: &Act| matches!(act, Act::Trade { customer, .. } if *customer == 0);
+        prop_assume!(trades(&first) && !trades(&second));
+        let (Some(first), Some(second)) = (entry(&world, &first), entry(&world, &second)) else { return Ok(()) };
+        let (mut there, mut back) = (world.clone(), world.clone());
+        if there.commit(vec![first.clone(), second.clone()]).is_err() {
+            return Ok(());
+        }
+        // What the first pays an institution may be what the second is paid from, so the other order may lack cash.
+        if back.commit(vec![second]).and_then(|_| back.commit(vec![first])).is_ok() {
+            prop_assert_eq!(held(&there), held(&back));
+        }
+    }
+}

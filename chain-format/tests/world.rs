@@ -1,0 +1,65 @@
+//! The world that the other tests build on holds by itself: its ledger balances and its bundles verify.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use common::{Order, Plan};
+use common::{View, World, amount, cash_of, instrument_of, price};
+use stemma_chain_format::bundle::{self, Verdict};
+use stemma_chain_format::chain::Entry;
+use stemma_chain_format::request::{Side, Size};
+
+#[test]
+fn every_instrument_sums_to_zero() {
+    let world = World::traded();
+    for instrument in [cash_of("bank-a"), cash_of("bank-b"), instrument_of("broker"), instrument_of("fund-house")] {
+        assert_eq!(world.total(&instrument), 0, "{instrument}");
+    }
+}
+
+#[test]
+fn every_customers_bundle_verifies() {
+    let world = World::traded();
+    for name in ["alice", "bob", "carol"] {
+        let account = world.customer(name).account;
+        let Verdict::Verified(proved) = bundle::verify(&world.bundle(account).encode(), &world.file) else {
+            panic!("{name}: {:?}", world.bundle(account).verify(&world.file));
+        };
+        let stored = world.ledger.account(&account).unwrap();
+        assert_eq!(proved.account, stored.state);
+        assert_eq!(proved.waiting, stored.inbox.iter().cloned().collect::<Vec<_>>());
+        assert_eq!(proved.chains, stored.state.sequence);
+        assert_eq!((proved.height, proved.power), (world.ledger.head().height, (4, 4)));
+    }
+}
+
+#[test]
+fn two_chains_of_one_account_commit_in_one_block() {
+    let mut world = World::traded();
+    let alice = world.customer("alice");
+    let first = Plan::new(&world, Order::new(alice, "fund-house", Side::Buy));
+    let Entry::Chain(chain) = first.entry() else { panic!("a chain") };
+    let listed = world.ledger.listing(&instrument_of("fund-house")).unwrap();
+    let view = View::of(&world, &alice.account).after(&chain, listed);
+    let sell = Order {
+        size: Size::Cash(amount(20_000)),
+        limit: Some(price(1, 0)),
+        ..Order::new(alice, "fund-house", Side::Sell)
+    };
+    let second = Plan::new(&world, sell).on_top_of(view).entry();
+    let entries = vec![first.entry(), second.clone()];
+    let reversed = vec![second, first.entry()];
+    assert!(world.clone().commit(reversed).is_err());
+    drop(first);
+    world.commit(entries).unwrap();
+    assert!(matches!(bundle::verify(&world.bundle(alice.account).encode(), &world.file), Verdict::Verified(_)));
+}

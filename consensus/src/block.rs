@@ -1,0 +1,129 @@
+//! Builds and checks blocks on top of a ledger, without changing it.
+
+use std::sync::Arc;
+
+use stemma_chain_format::chain::Entry;
+use stemma_chain_format::error::{Rule, Violation};
+use stemma_chain_format::header::{Block, Header, entries_root};
+use stemma_chain_format::ledger::{Changes, Ledger};
+use stemma_chain_format::limits::BLOCK_STAGE_BYTES_MAX;
+use stemma_chain_format::member::MemberId;
+use stemma_chain_format::validate::VerifiedEntry;
+
+use crate::pool::Pool;
+
+/// A block with what it changes.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The block.
+    pub block: Block,
+    /// What it changes.
+    pub changes: Changes,
+}
+
+/// Builds the next block from the pool. Entries that can never apply leave the pool, those that may apply later are deferred.
+pub fn build(ledger: &Ledger, pool: &mut Pool, proposer: &MemberId, now_ms: u64) -> Built {
+    let entries_max = ledger.registry().parameters().block_entries_max;
+    let entries_max = usize::try_from(entries_max).unwrap_or(usize::MAX);
+    let mut draft = ledger.draft();
+    let mut taken = Vec::new();
+    let mut bytes = 0_usize;
+    let (mut dead, mut early) = (Vec::new(), Vec::new());
+    for entry in pool.ready() {
+        let bytes_with = bytes.saturating_add(entry.entry().stage_bytes());
+        if taken.len() >= entries_max || bytes_with > BLOCK_STAGE_BYTES_MAX {
+            break;
+        }
+        match draft.apply(entry) {
+            Ok(()) => {
+                taken.push(entry.id());
+                bytes = bytes_with;
+            }
+            Err(violation) if may_apply_later(ledger, entry, &violation) => early.push(entry.id()),
+            Err(violation) => {
+                tracing::debug!(entry = %entry.id(), %violation, "an entry left the pool");
+                dead.push(entry.id());
+            }
+        }
+    }
+    let changes = draft.finish();
+    dead.iter().for_each(|id| pool.remove(id));
+    early.iter().for_each(|id| pool.defer(id));
+    let head = ledger.head();
+    let header = Header {
+        network: ledger.registry().network(),
+        height: head.height.saturating_add(1),
+        parent: head.block,
+        time_ms: now_ms.max(head.time_ms.saturating_add(1)),
+        proposer: proposer.clone(),
+        entries_root: entries_root(&taken),
+        accounts_root: changes.root(),
+        registry_root: ledger.registry().root(),
+    };
+    Built { block: Block { header, entries: taken }, changes }
+}
+
+/// Whether an entry that does not apply now may apply on a later block.
+fn may_apply_later(ledger: &Ledger, entry: &VerifiedEntry, violation: &Violation) -> bool {
+    let sequence_ahead = |account, sequence: u64| {
+        let state = ledger.account(account).map(|account| account.state.sequence);
+        state.is_none_or(|committed| sequence > committed.saturating_add(1))
+    };
+    match (entry.entry(), violation.rule) {
+        // The institution may come to cash, an opening or listing may still be on its way; until the expiry.
+        (Entry::Chain(_), Rule::Overdraft | Rule::Account | Rule::Listing) => true,
+        (Entry::Chain(chain), Rule::Sequence) => {
+            let endorsement = chain.endorsement.record();
+            sequence_ahead(&endorsement.account, endorsement.sequence)
+        }
+        (Entry::Issuance(_), Rule::Account | Rule::Listing) => true,
+        (Entry::Issuance(issuance), Rule::Sequence) => {
+            let record = issuance.record();
+            let network = ledger.registry().network();
+            let purpose = stemma_chain_format::member::OwnAccount::Settlement;
+            let id = stemma_chain_format::registry::own_account(&network, &record.issuer, purpose);
+            sequence_ahead(&id, record.sequence)
+        }
+        _ => false,
+    }
+}
+
+/// Checks a block that claims to be the next one, with all its entries at hand, and says what it changes.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn check(ledger: &Ledger, block: &Block, entries: &[Arc<VerifiedEntry>]) -> Result<Changes, Violation> {
+    let head = ledger.head();
+    let header = &block.header;
+    let rule = Rule::Block;
+    let expect = |holds: bool, field: &str, expected: String, found: String| {
+        if holds { Ok(()) } else { Err(Violation::new(rule, field, expected, found)) }
+    };
+    let network = ledger.registry().network();
+    expect(header.network == network, "header.network", network.to_string(), header.network.to_string())?;
+    let height = head.height.saturating_add(1);
+    expect(header.height == height, "header.height", height.to_string(), header.height.to_string())?;
+    expect(header.parent == head.block, "header.parent", head.block.to_string(), header.parent.to_string())?;
+    let later = header.time_ms > head.time_ms;
+    expect(later, "header.time_ms", format!("later than {}", head.time_ms), header.time_ms.to_string())?;
+    let registry_root = ledger.registry().root();
+    let rooted = header.registry_root == registry_root;
+    expect(rooted, "header.registry_root", registry_root.to_string(), header.registry_root.to_string())?;
+    block.check()?;
+    let entries_max = ledger.registry().parameters().block_entries_max;
+    let fits = block.entries.len() as u64 <= u64::from(entries_max);
+    expect(fits, "block.entries", format!("at most {entries_max}"), block.entries.len().to_string())?;
+    let bytes = entries.iter().fold(0_usize, |sum, entry| sum.saturating_add(entry.entry().stage_bytes()));
+    let sized = bytes <= BLOCK_STAGE_BYTES_MAX;
+    expect(sized, "block.entries", format!("stages of at most {BLOCK_STAGE_BYTES_MAX} bytes"), bytes.to_string())?;
+    let same = block.entries.iter().eq(entries.iter().map(|entry| entry.id()).collect::<Vec<_>>().iter());
+    expect(same, "block.entries", "the entries at hand".to_owned(), "others".to_owned())?;
+    let mut draft = ledger.draft();
+    for (index, entry) in entries.iter().enumerate() {
+        draft.apply(entry).map_err(|violation| violation.within(format!("entries[{index}]")))?;
+    }
+    let changes = draft.finish();
+    let root = changes.root();
+    expect(root == header.accounts_root, "header.accounts_root", root.to_string(), header.accounts_root.to_string())?;
+    Ok(changes)
+}

@@ -1,0 +1,226 @@
+//! The ledger as consensus sees it: the committed state, the pool, and the sink that makes blocks durable.
+
+use std::sync::Arc;
+
+use stemma_chain_format::certificate::Certificate;
+use stemma_chain_format::chain::Entry;
+use stemma_chain_format::error::{Rule, Violation};
+use stemma_chain_format::hash::{BlockId, Link};
+use stemma_chain_format::header::Block;
+use stemma_chain_format::ledger::{Changes, Ledger};
+use stemma_chain_format::member::{MemberId, OwnAccount};
+use stemma_chain_format::registry::{Registry, own_account};
+use stemma_chain_format::validate::{VerifiedEntry, verify_entries};
+
+use crate::block::{self, Built};
+use crate::pool::Pool;
+use crate::ports::{Application, Judgement};
+
+/// A block that became final, with everything a store needs to write it in one transaction.
+#[derive(Debug)]
+pub struct CommittedBlock<'c> {
+    /// The block.
+    pub block: &'c Block,
+    /// The proof that it is final.
+    pub certificate: &'c Certificate,
+    /// Its entries in order.
+    pub entries: &'c [Arc<VerifiedEntry>],
+    /// What it changes.
+    pub changes: &'c Changes,
+    /// The ledger that it changes, as it was before.
+    pub before: &'c Ledger,
+}
+
+/// Makes committed blocks durable. When `write` returns, the block survives a crash.
+pub trait BlockSink {
+    /// Writes a block wholly or not at all.
+    ///
+    /// # Errors
+    /// The cause, in words; the node then stops, since it cannot go on without losing something.
+    fn write(&mut self, committed: &CommittedBlock<'_>) -> Result<(), String>;
+}
+
+/// Committed state, pool and sink: the [`Application`] that the engine drives.
+#[derive(Debug)]
+pub struct LedgerState<S> {
+    ledger: Ledger,
+    pool: Pool,
+    sink: S,
+    /// Blocks judged or built on the present head, so that none is applied twice.
+    tried: Vec<(BlockId, Changes)>,
+}
+
+/// Most blocks remembered on one head; rounds beyond are judged anew.
+const TRIED_MAX: usize = 8;
+/// Every so many blocks the pool is searched for entries that were overtaken.
+const PRUNE_BLOCKS: u64 = 64;
+
+impl<S: BlockSink> LedgerState<S> {
+    /// A state at some head.
+    pub fn new(ledger: Ledger, sink: S) -> Self {
+        Self { ledger, pool: Pool::default(), sink, tried: Vec::new() }
+    }
+
+    /// The committed ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The entries that wait.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The sink.
+    pub fn sink_mut(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
+    /// Adds a verified entry to the pool; `false` where it is here already, cannot apply any more, or does not fit.
+    pub fn add(&mut self, entry: Arc<VerifiedEntry>) -> bool {
+        !self.is_spent(&entry) && self.pool.insert(entry)
+    }
+
+    /// Whether an entry was committed already or was overtaken, as far as the state alone can tell.
+    fn is_spent(&self, entry: &VerifiedEntry) -> bool {
+        match entry.entry() {
+            Entry::Chain(chain) => {
+                let endorsement = chain.endorsement.record();
+                let state = self.ledger.account(&endorsement.account).map(|account| &account.state);
+                let expired = endorsement.expires <= self.ledger.head().height;
+                expired || state.is_some_and(|state| endorsement.sequence <= state.sequence)
+            }
+            Entry::Opening(_) => self.ledger.account(&entry.id().into()).is_some(),
+            Entry::Listing(listing) => self.ledger.listing(&listing.record().instrument).is_some(),
+            Entry::Issuance(issuance) => {
+                let record = issuance.record();
+                let network = self.ledger.registry().network();
+                let id = own_account(&network, &record.issuer, OwnAccount::Settlement);
+                let state = self.ledger.account(&id).map(|account| &account.state);
+                state.is_some_and(|state| record.sequence <= state.sequence)
+            }
+        }
+    }
+
+    /// Entries that were overtaken leave the pool now and then, also on nodes that never propose.
+    fn prune(&mut self) {
+        let spent: Vec<Link> =
+            self.pool.iter().filter(|entry| self.is_spent(entry)).map(|entry| entry.id()).collect();
+        spent.iter().for_each(|id| self.pool.remove(id));
+    }
+
+    fn bodies(&self, block: &Block) -> Result<Vec<Arc<VerifiedEntry>>, Vec<Link>> {
+        let missing: Vec<Link> =
+            block.entries.iter().filter(|id| self.pool.get(id).is_none()).copied().collect();
+        if !missing.is_empty() {
+            return Err(missing);
+        }
+        Ok(block.entries.iter().filter_map(|id| self.pool.get(id).cloned()).collect())
+    }
+
+    fn remember(&mut self, id: BlockId, changes: Changes) {
+        if self.tried.len() >= TRIED_MAX {
+            self.tried.remove(0);
+        }
+        self.tried.push((id, changes));
+    }
+
+    fn conclude(
+        &mut self,
+        block: &Block,
+        certificate: &Certificate,
+        entries: &[Arc<VerifiedEntry>],
+        changes: Changes,
+    ) -> Result<(), Violation> {
+        let committed =
+            CommittedBlock { block, certificate, entries, changes: &changes, before: &self.ledger };
+        self.sink.write(&committed).map_err(|cause| {
+            Violation::new(Rule::Block, "store", "a durable write", cause)
+        })?;
+        self.ledger.adopt(&block.header, changes);
+        self.tried.clear();
+        block.entries.iter().for_each(|id| self.pool.remove(id));
+        if !block.entries.is_empty() {
+            self.pool.reconsider();
+        }
+        if block.header.height.is_multiple_of(PRUNE_BLOCKS) {
+            self.prune();
+        }
+        Ok(())
+    }
+}
+
+impl<S: BlockSink> Application for LedgerState<S> {
+    fn height(&self) -> u64 {
+        self.ledger.head().height
+    }
+
+    fn head(&self) -> BlockId {
+        self.ledger.head().block
+    }
+
+    fn registry(&self) -> &Registry {
+        self.ledger.registry()
+    }
+
+    fn has_work(&self) -> bool {
+        self.pool.has_ready()
+    }
+
+    fn propose(&mut self, proposer: &MemberId, now_ms: u64) -> Block {
+        let Built { block, changes } = block::build(&self.ledger, &mut self.pool, proposer, now_ms);
+        self.remember(block.id(), changes);
+        block
+    }
+
+    fn judge(&mut self, block: &Block, now_ms: u64) -> Judgement {
+        let id = block.id();
+        let entries = match self.bodies(block) {
+            Ok(entries) => entries,
+            Err(missing) => return Judgement::Missing(missing),
+        };
+        let drift = self.ledger.registry().parameters().clock_drift_ms_max;
+        let latest = now_ms.saturating_add(drift);
+        if block.header.time_ms > latest {
+            let expected = format!("at most {latest}");
+            let found = block.header.time_ms;
+            return Judgement::Invalid(Violation::new(Rule::Block, "header.time_ms", expected, found));
+        }
+        if self.tried.iter().any(|(tried, _)| *tried == id) {
+            return Judgement::Valid;
+        }
+        match block::check(&self.ledger, block, &entries) {
+            Ok(changes) => {
+                self.remember(id, changes);
+                Judgement::Valid
+            }
+            Err(violation) => Judgement::Invalid(violation),
+        }
+    }
+
+    fn commit(&mut self, block: &Block, certificate: &Certificate) -> Result<(), Violation> {
+        let entries = self.bodies(block).map_err(|missing| {
+            Violation::new(Rule::Block, "block.entries", "all bodies here", format!("{} missing", missing.len()))
+        })?;
+        let id = block.id();
+        let changes = match self.tried.iter().position(|(tried, _)| *tried == id) {
+            Some(at) => self.tried.swap_remove(at).1,
+            None => block::check(&self.ledger, block, &entries)?,
+        };
+        self.conclude(block, certificate, &entries, changes)
+    }
+
+    fn commit_synced(
+        &mut self,
+        block: &Block,
+        certificate: &Certificate,
+        entries: Vec<Vec<u8>>,
+    ) -> Result<(), Violation> {
+        let decoded = entries.iter().map(|bytes| Entry::decode(bytes));
+        let decoded = decoded.collect::<Result<Vec<_>, _>>()?;
+        let verified = verify_entries(decoded, self.ledger.registry()).into_iter();
+        let verified = verified.map(|verdict| verdict.map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+        let changes = block::check(&self.ledger, block, &verified)?;
+        self.conclude(block, certificate, &verified, changes)
+    }
+}

@@ -1,0 +1,284 @@
+//! The typed client that every tool uses.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::ApiError;
+use crate::routes;
+use crate::types::{
+    AccountPage, AccountView, BlockView, ChainView, Committed, InstrumentView, IssueCash, ListInstrument, Market,
+    MemberView, MoveDay, OpenAccount, RequestPage, RequestView, Status, SubmitRequest,
+};
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The node could not be reached, or the connection broke.
+    #[error("cannot reach the node at {url}")]
+    Unreachable {
+        /// The node's address.
+        url: String,
+        /// The cause.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The node answered with an error.
+    #[error("the node at {url} refused the call")]
+    Refused {
+        /// The node's address.
+        url: String,
+        /// HTTP status.
+        status: u16,
+        /// The error it gave.
+        #[source]
+        source: ApiError,
+    },
+    /// The node's answer is not what the API promises.
+    #[error("the node at {url} gave an answer that is not of this API: {reason}")]
+    Unexpected {
+        /// The node's address.
+        url: String,
+        /// What was wrong.
+        reason: String,
+    },
+}
+
+/// A client of one node.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: Option<String>,
+}
+
+impl std::fmt::Debug for Client {
+    /// Leaves the token out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// Longest wait for an answer, in seconds; long waits for finality are asked for in shorter pieces.
+const ANSWER_SECONDS_MAX: u64 = 60;
+
+impl Client {
+    /// A client of the node at an address such as `http://127.0.0.1:8101`.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] where the HTTP client cannot be made.
+    pub fn new(base: impl Into<String>) -> Result<Self, ClientError> {
+        let base = base.into().trim_end_matches('/').to_owned();
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(ANSWER_SECONDS_MAX))
+            .no_proxy()
+            .build()
+            .map_err(|source| ClientError::Unreachable { url: base.clone(), source })?;
+        Ok(Self { http, base, token: None })
+    }
+
+    /// The same client with the operator's token.
+    #[must_use]
+    pub fn with_token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// The node's address.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// State of the node.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.get(routes::STATUS).await
+    }
+
+    /// The genesis file's bytes.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn genesis(&self) -> Result<Vec<u8>, ClientError> {
+        self.bytes(routes::GENESIS).await
+    }
+
+    /// The members.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn members(&self) -> Result<Vec<MemberView>, ClientError> {
+        self.get(routes::MEMBERS).await
+    }
+
+    /// The listed instruments.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn instruments(&self) -> Result<Vec<InstrumentView>, ClientError> {
+        self.get(routes::INSTRUMENTS).await
+    }
+
+    /// A block.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `not-found` above the node's height.
+    pub async fn block(&self, height: u64) -> Result<BlockView, ClientError> {
+        self.get(&routes::BLOCK.replace("{height}", &height.to_string())).await
+    }
+
+    /// A committed entry.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn chain(&self, id: &str) -> Result<ChainView, ClientError> {
+        self.get(&routes::CHAIN.replace("{id}", id)).await
+    }
+
+    /// A page of accounts, from the one after `after` on.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn accounts(&self, after: Option<&str>) -> Result<AccountPage, ClientError> {
+        let query = after.map(|id| format!("?after={id}")).unwrap_or_default();
+        self.get(&format!("{}{query}", routes::ACCOUNTS)).await
+    }
+
+    /// An account.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn account(&self, id: &str) -> Result<AccountView, ClientError> {
+        self.get(&routes::ACCOUNT.replace("{id}", id)).await
+    }
+
+    /// An account's audit bundle.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn account_bundle(&self, id: &str) -> Result<Vec<u8>, ClientError> {
+        self.bytes(&routes::ACCOUNT_BUNDLE.replace("{id}", id)).await
+    }
+
+    /// An account's requests at its bank.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn account_requests(&self, id: &str) -> Result<RequestPage, ClientError> {
+        self.get(&routes::ACCOUNT_REQUESTS.replace("{id}", id)).await
+    }
+
+    /// Sends a request to the account's bank; returns where it stands after at most `wait_ms`.
+    ///
+    /// # Errors
+    /// [`ClientError`]. A refusal is no error: it is a state of the request.
+    pub async fn submit(&self, body: &SubmitRequest, wait_ms: u64) -> Result<RequestView, ClientError> {
+        self.send(Method::POST, &format!("{}?wait_ms={wait_ms}", routes::REQUESTS), body).await
+    }
+
+    /// Where a request stands, after at most `wait_ms` or as soon as it is final.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn request(&self, id: &str, wait_ms: u64) -> Result<RequestView, ClientError> {
+        self.get(&format!("{}?wait_ms={wait_ms}", routes::REQUEST.replace("{id}", id))).await
+    }
+
+    /// Opens an account (operator of a bank).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn open_account(&self, body: &OpenAccount) -> Result<Committed, ClientError> {
+        self.send(Method::POST, routes::ACCOUNTS, body).await
+    }
+
+    /// Lists an instrument (operator of its issuer).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn list_instrument(&self, body: &ListInstrument) -> Result<Committed, ClientError> {
+        self.send(Method::POST, routes::LISTINGS, body).await
+    }
+
+    /// Credits accounts with cash (operator of a bank).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn issue(&self, body: &IssueCash) -> Result<Committed, ClientError> {
+        self.send(Method::POST, routes::ISSUANCES, body).await
+    }
+
+    /// An institution's trading day and prices.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn market(&self) -> Result<Market, ClientError> {
+        self.get(routes::MARKET).await
+    }
+
+    /// Moves an institution's trading day (operator).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn move_day(&self, body: &MoveDay) -> Result<Market, ClientError> {
+        self.send(Method::PUT, routes::MARKET, body).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.parsed(self.http.get(format!("{}{path}", self.base))).await
+    }
+
+    async fn send<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        self.parsed(self.http.request(method, format!("{}{path}", self.base)).json(body)).await
+    }
+
+    async fn bytes(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+        self.answer(self.http.get(format!("{}{path}", self.base))).await
+    }
+
+    async fn parsed<T: DeserializeOwned>(&self, call: reqwest::RequestBuilder) -> Result<T, ClientError> {
+        let bytes = self.answer(call).await?;
+        serde_json::from_slice(&bytes).map_err(|e| self.unexpected(e.to_string()))
+    }
+
+    async fn answer(&self, call: reqwest::RequestBuilder) -> Result<Vec<u8>, ClientError> {
+        let unreachable = |source| ClientError::Unreachable { url: self.base.clone(), source };
+        let call = match &self.token {
+            Some(token) => call.bearer_auth(token),
+            None => call,
+        };
+        let answer = call.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let bytes = answer.bytes().await.map_err(unreachable)?;
+        if status.is_success() {
+            return Ok(bytes.into());
+        }
+        match serde_json::from_slice::<ApiError>(&bytes) {
+            Ok(source) => Err(ClientError::Refused { url: self.base.clone(), status: status.as_u16(), source }),
+            Err(_) => Err(self.unexpected(format!("{status} without a typed error"))),
+        }
+    }
+
+    fn unexpected(&self, reason: String) -> ClientError {
+        ClientError::Unexpected { url: self.base.clone(), reason }
+    }
+}
+
+impl ClientError {
+    /// The HTTP status, where the node answered.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } => StatusCode::from_u16(*status).ok(),
+            _ => None,
+        }
+    }
+}

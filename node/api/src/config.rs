@@ -1,0 +1,138 @@
+//! The node's configuration file (TOML). Relative paths are relative to the folder of the file.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that a node is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// The member that this node belongs to.
+    pub member: String,
+    /// The genesis file.
+    pub genesis: PathBuf,
+    /// The folder of the node's store; made where it is missing.
+    pub data: PathBuf,
+    /// Key files.
+    pub keys: KeyFiles,
+    /// The HTTP API.
+    pub http: HttpConfig,
+    /// The network among members.
+    pub network: NetworkConfig,
+    /// Time-outs of consensus.
+    #[serde(default)]
+    pub consensus: ConsensusConfig,
+    /// For a bank.
+    #[serde(default)]
+    pub bank: BankConfig,
+    /// For an institution.
+    #[serde(default)]
+    pub institution: InstitutionConfig,
+}
+
+/// Encrypted PKCS#8 PEM files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyFiles {
+    /// Signs the member's records.
+    pub member: PathBuf,
+    /// The node's identity on the network.
+    pub network: PathBuf,
+    /// Signs votes; for members with a vote.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub validator: Option<PathBuf>,
+    /// A file with the passphrase of all of them. Without it, `STEMMA_PASSPHRASE` is read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// The HTTP API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Address and port. Only a loopback address is accepted: put a TLS proxy in front for the outside.
+    pub listen: std::net::SocketAddr,
+    /// A file with the token that operators' calls carry (`Authorization: Bearer …`).
+    pub operator_token_file: PathBuf,
+}
+
+/// The network among members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// Multiaddresses to listen on, such as `/ip4/127.0.0.1/tcp/4001` and `/ip4/127.0.0.1/udp/4001/quic-v1`.
+    pub listen: Vec<String>,
+    /// Where the other members are.
+    #[serde(default)]
+    pub peers: Vec<PeerAddresses>,
+}
+
+/// Where a member is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerAddresses {
+    /// The member.
+    pub member: String,
+    /// Its multiaddresses.
+    pub addresses: Vec<String>,
+}
+
+/// Time-outs of consensus, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsensusConfig {
+    /// How long to wait for a proposal before voting for none. Default 1,000.
+    pub propose_ms: u64,
+    /// How long to wait for more prevotes after a quorum that disagrees. Default 500.
+    pub prevote_ms: u64,
+    /// The same for precommits. Default 500.
+    pub precommit_ms: u64,
+    /// By how much each round's time-outs exceed the round's before. Default 300.
+    pub delta_ms: u64,
+    /// How long without work before an empty block is made. Default 5,000.
+    pub idle_ms: u64,
+}
+
+impl Default for ConsensusConfig {
+    fn default() -> Self {
+        Self { propose_ms: 1_000, prevote_ms: 500, precommit_ms: 500, delta_ms: 300, idle_ms: 5_000 }
+    }
+}
+
+/// Rules of a bank.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BankConfig {
+    /// How many blocks an endorsement stays open. Default 200.
+    pub expiry_blocks: u64,
+    /// The credit level given to every customer. Default 1.
+    pub credit_level: u8,
+    /// The version of the rules that gave it. Default 1.
+    pub rules_version: u32,
+    /// Most requests that wait at once; more are refused as busy. Default 10,000.
+    pub waiting_max: u64,
+}
+
+impl Default for BankConfig {
+    fn default() -> Self {
+        Self { expiry_blocks: 200, credit_level: 1, rules_version: 1, waiting_max: 10_000 }
+    }
+}
+
+/// Rules of an institution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InstitutionConfig {
+    /// Prices: a CSV file with the columns date, symbol, close. Required to trade.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<PathBuf>,
+    /// The fee in basis points of the amount, rounded up to smallest units of cash. Default 10.
+    pub fee_basis_points: u32,
+}
+
+impl Default for InstitutionConfig {
+    fn default() -> Self {
+        Self { prices: None, fee_basis_points: 10 }
+    }
+}

@@ -1,0 +1,13 @@
+//! The node's HTTP API: JSON types, routes, and a typed client; and the node's configuration file.
+//!
+//! A crate of its own, so that tools which speak to a node compile neither libp2p nor redb. Amounts are decimal strings of
+//! smallest units, identifiers lowercase hexadecimal, signed records base64 of their exact bytes.
+
+mod client;
+pub mod config;
+mod error;
+pub mod routes;
+pub mod types;
+
+pub use client::{Client, ClientError};
+pub use error::{ApiError, ErrorBody, ErrorCode};

@@ -1,0 +1,34 @@
+//! Every path of the API, in one place. `{…}` stands for a parameter.
+
+/// State of the node: height, head, peers.
+pub const STATUS: &str = "/v1/status";
+/// The genesis file's bytes.
+pub const GENESIS: &str = "/v1/genesis";
+/// The members of the network.
+pub const MEMBERS: &str = "/v1/members";
+/// The instruments listed on the ledger.
+pub const INSTRUMENTS: &str = "/v1/instruments";
+/// A block by height.
+pub const BLOCK: &str = "/v1/blocks/{height}";
+/// A committed entry by id.
+pub const CHAIN: &str = "/v1/chains/{id}";
+/// Accounts, in the order of their ids; on a bank, an operator opens one by POST.
+pub const ACCOUNTS: &str = "/v1/accounts";
+/// An account by id.
+pub const ACCOUNT: &str = "/v1/accounts/{id}";
+/// The audit bundle of an account.
+pub const ACCOUNT_BUNDLE: &str = "/v1/accounts/{id}/bundle";
+/// The requests of an account at its bank, the newest first.
+pub const ACCOUNT_REQUESTS: &str = "/v1/accounts/{id}/requests";
+/// Requests: a client sends one by POST to its bank.
+pub const REQUESTS: &str = "/v1/requests";
+/// A request by its link.
+pub const REQUEST: &str = "/v1/requests/{id}";
+/// Listings: an operator lists an instrument by POST.
+pub const LISTINGS: &str = "/v1/listings";
+/// Issuances: a bank's operator credits accounts by POST.
+pub const ISSUANCES: &str = "/v1/issuances";
+/// The trading day of an institution, and its prices; an operator moves it by PUT.
+pub const MARKET: &str = "/v1/market";
+/// The OpenAPI document.
+pub const OPENAPI: &str = "/v1/openapi.json";

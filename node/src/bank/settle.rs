@@ -1,0 +1,221 @@
+//! The answer comes back: a refusal ends the request, a third chain is checked in full and put to the network. Only its
+//! block changes holdings.
+
+use std::sync::Arc;
+
+use stemma_chain_format::chain::{Chain, Entry};
+use stemma_chain_format::error::{Rule, Violation};
+use stemma_chain_format::hash::Link;
+use stemma_chain_format::ledger::Ledger;
+use stemma_chain_format::record::Signed;
+use stemma_chain_format::refusal::Refusal;
+use stemma_chain_format::validate::{self, VerifiedEntry};
+
+use super::{Bank, SendFailure, StoreError, TradeRow, TradeState};
+use crate::role::{Answer, RoleEffect};
+
+impl Bank {
+    /// An institution answered.
+    pub fn answered(
+        &mut self,
+        link: &Link,
+        answer: Answer,
+        ledger: &Ledger,
+        now_ms: u64,
+        effects: &mut Vec<RoleEffect>,
+    ) {
+        let Some(row) = self.open.get(link).filter(|row| row.state == TradeState::Endorsed) else { return };
+        let outcome = match answer {
+            Answer::NotYet => {
+                self.unanswered(link, SendFailure::NotYet, now_ms);
+                return;
+            }
+            Answer::Executed(bytes) => chain_of(row, bytes.into()).map(|chain| {
+                effects.push(RoleEffect::VerifyExecuted { link: *link, chain: Box::new(chain) });
+            }),
+            Answer::Refused(bytes) => refusal_of(row, bytes.into(), ledger).map(|refusal| {
+                if let Some(row) = self.open.get_mut(link) {
+                    row.refusal = Some(refusal.into());
+                }
+                self.finish(link, TradeState::Refused, None, ledger, now_ms, effects);
+            }),
+        };
+        if let Err(violation) = outcome {
+            tracing::error!(request = %link, %violation, "the institution's answer does not hold");
+            self.unanswered(link, SendFailure::Unanswered, now_ms);
+        }
+    }
+
+    /// A third chain's signatures were checked; now the account's lineage, then the network.
+    pub fn executed(
+        &mut self,
+        link: &Link,
+        verdict: Result<Arc<VerifiedEntry>, Violation>,
+        ledger: &Ledger,
+        now_ms: u64,
+        effects: &mut Vec<RoleEffect>,
+    ) {
+        if self.open.get(link).is_none_or(|row| row.state != TradeState::Endorsed) {
+            return;
+        }
+        let checked = verdict.and_then(|entry| match ledger.draft().apply(&entry) {
+            // The institution's own cash may still be on its way; the chain then waits in the pool.
+            Ok(()) => Ok(entry),
+            Err(violation) if violation.rule == Rule::Overdraft => Ok(entry),
+            Err(violation) => Err(violation),
+        });
+        let entry = match checked {
+            Ok(entry) => entry,
+            Err(violation) => {
+                tracing::error!(request = %link, %violation, "the institution's execution does not hold");
+                self.unanswered(link, SendFailure::Unanswered, now_ms);
+                return;
+            }
+        };
+        if let (Some(row), Entry::Chain(chain)) = (self.open.get_mut(link), entry.entry()) {
+            row.execution = Some(chain.execution.bytes().to_vec().into());
+        }
+        self.executed.insert(entry.id(), *link);
+        self.dispatch.forget(link);
+        if let Some(row) = self.move_to(link, TradeState::Executed, now_ms) {
+            effects.push(RoleEffect::StoreTrade(Box::new(row)));
+        }
+        effects.push(RoleEffect::Propose(entry));
+        effects.push(RoleEffect::Changed(*link));
+    }
+
+    /// A block is final: its chains of this bank's accounts are committed, what it outlived has expired, and the lines move on.
+    pub fn committed(
+        &mut self,
+        entries: &[Arc<VerifiedEntry>],
+        ledger: &Ledger,
+        now_ms: u64,
+        effects: &mut Vec<RoleEffect>,
+    ) {
+        let height = ledger.head().height;
+        for entry in entries {
+            if let Some(link) = self.executed.remove(&entry.id()) {
+                self.finish(&link, TradeState::Committed, Some(height), ledger, now_ms, effects);
+            }
+        }
+        // What may commit at this height at the latest has had its chance.
+        let open = self.expiries.split_off(&height.saturating_add(1));
+        for link in std::mem::replace(&mut self.expiries, open).into_values().flatten() {
+            if self.open.contains_key(&link) {
+                self.executed.retain(|_, request| *request != link);
+                self.finish(&link, TradeState::Expired, None, ledger, now_ms, effects);
+            }
+        }
+    }
+
+    fn finish(
+        &mut self,
+        link: &Link,
+        state: TradeState,
+        height: Option<u64>,
+        ledger: &Ledger,
+        now_ms: u64,
+        effects: &mut Vec<RoleEffect>,
+    ) {
+        if let Some(row) = self.open.get_mut(link) {
+            row.height = height;
+        }
+        let Some(row) = self.move_to(link, state, now_ms) else { return };
+        let account = row.account;
+        effects.push(RoleEffect::StoreTrade(Box::new(row)));
+        effects.push(RoleEffect::Changed(*link));
+        self.advance(&account, ledger, now_ms, effects);
+    }
+
+    /// Takes up what was in flight when the node stopped.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn resume(
+        &mut self,
+        ledger: &Ledger,
+        now_ms: u64,
+        effects: &mut Vec<RoleEffect>,
+    ) -> Result<(), StoreError> {
+        let mut accounts = Vec::new();
+        for row in self.store.open_trades()? {
+            let (link, account) = (row.link, row.account);
+            accounts.push(account);
+            let expires = expiry_of(&row).map_err(StoreError::damaged)?;
+            self.open.insert(link, row.clone());
+            if row.state == TradeState::Received {
+                self.lines.join(account, link);
+                continue;
+            }
+            self.lines.resume(account, link);
+            if let Some(expires) = expires {
+                self.expiries.entry(expires).or_default().push(link);
+            }
+            match (row.state, row.execution.clone()) {
+                (TradeState::Executed, Some(execution)) => {
+                    let chain = chain_of(&row, execution.into()).map_err(StoreError::damaged)?;
+                    self.resume_executed(link, chain, ledger, now_ms, effects)?;
+                }
+                _ => self.ask(&link, effects),
+            }
+        }
+        self.committed(&[], ledger, now_ms, effects);
+        for account in accounts {
+            self.advance(&account, ledger, now_ms, effects);
+        }
+        Ok(())
+    }
+
+    fn resume_executed(
+        &mut self,
+        link: Link,
+        chain: Entry,
+        ledger: &Ledger,
+        now_ms: u64,
+        effects: &mut Vec<RoleEffect>,
+    ) -> Result<(), StoreError> {
+        let id = chain.id();
+        if let Some((place, _)) = self.store.entry(&id)? {
+            self.finish(&link, TradeState::Committed, Some(place.height), ledger, now_ms, effects);
+            return Ok(());
+        }
+        let entry = validate::verify_entry(chain, ledger.registry()).map_err(StoreError::damaged)?;
+        self.executed.insert(id, link);
+        effects.push(RoleEffect::Propose(Arc::new(entry)));
+        Ok(())
+    }
+}
+
+fn expiry_of(row: &TradeRow) -> Result<Option<u64>, Violation> {
+    let Some(endorsement) = &row.endorsement else { return Ok(None) };
+    let endorsement: Signed<stemma_chain_format::endorsement::Endorsement> =
+        Signed::decode(endorsement.to_vec())?;
+    Ok(Some(endorsement.record().expires))
+}
+
+fn chain_of(row: &TradeRow, execution: Vec<u8>) -> Result<Entry, Violation> {
+    let missing = || Violation::new(Rule::Link, "endorsement", "a stored endorsement", "none");
+    let endorsement = row.endorsement.as_ref().ok_or_else(missing)?;
+    Ok(Entry::Chain(Box::new(Chain {
+        request: Signed::decode(row.request.to_vec())?,
+        endorsement: Signed::decode(endorsement.to_vec())?,
+        execution: Signed::decode(execution)?,
+    })))
+}
+
+/// A refusal counts where it is signed by the request's institution and refuses this very endorsement.
+fn refusal_of(row: &TradeRow, bytes: Vec<u8>, ledger: &Ledger) -> Result<Vec<u8>, Violation> {
+    let refusal: Signed<Refusal> = Signed::decode(bytes)?;
+    validate::verify_refusal(&refusal, ledger.registry())?;
+    let request: Signed<stemma_chain_format::request::Request> = Signed::decode(row.request.to_vec())?;
+    let institution = &request.record().institution;
+    if refusal.record().member != *institution {
+        return Err(Violation::new(Rule::Signer, "refusal.member", institution, &refusal.record().member));
+    }
+    let endorsed = row.endorsement.as_ref().map(|bytes| Link::of(bytes));
+    if endorsed != Some(refusal.record().refused) {
+        let expected = "the link of the endorsement";
+        return Err(Violation::new(Rule::Link, "refusal.refused", expected, refusal.record().refused));
+    }
+    Ok(refusal.bytes().to_vec())
+}

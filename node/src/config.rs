@@ -1,0 +1,235 @@
+//! From a configuration file to everything a node needs: keys opened, genesis verified, the member found.
+
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::SigningKey;
+use stemma_chain_format::genesis::GenesisFile;
+use stemma_chain_format::keys::PublicKey;
+use stemma_chain_format::member::Member;
+use stemma_chain_format::registry::Registry;
+use stemma_keystore::{Passphrase, Purpose, ReadError, SecretKey};
+use stemma_node_api::config::NodeConfig;
+use zeroize::Zeroizing;
+
+/// Everything a node is told, checked.
+pub struct Settings {
+    /// The configuration, its paths made absolute.
+    pub config: NodeConfig,
+    /// The genesis.
+    pub genesis: GenesisFile,
+    /// The members.
+    pub registry: Registry,
+    /// The member that this node belongs to.
+    pub member: Member,
+    /// Signs the member's records.
+    pub member_key: SigningKey,
+    /// The node's network identity.
+    pub network_seed: Zeroizing<[u8; 32]>,
+    /// Signs votes, for a member with a vote.
+    pub validator_key: Option<SigningKey>,
+    /// What operators' calls must carry.
+    pub operator_token: Zeroizing<String>,
+}
+
+/// Why a node was not configured. Each says which file and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The configuration is not valid TOML of this form.
+    #[error("{path} is not a node's configuration")]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// The cause, with the line.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// The genesis does not hold.
+    #[error("the genesis file {path} does not hold")]
+    Genesis {
+        /// The file.
+        path: PathBuf,
+        /// The rule.
+        #[source]
+        source: stemma_chain_format::error::Violation,
+    },
+    /// The genesis names no such member.
+    #[error("{member} is no member of the network; members: {known}")]
+    NoMember {
+        /// The member configured.
+        member: String,
+        /// The members there are.
+        known: String,
+    },
+    /// A key file cannot be opened.
+    #[error("cannot open the {purpose} key")]
+    Key {
+        /// Which.
+        purpose: Purpose,
+        /// The cause.
+        #[source]
+        source: ReadError,
+    },
+    /// A key is not the one that the genesis names.
+    #[error("the {purpose} key is {found}, but the genesis names {expected} for {member}")]
+    OtherKey {
+        /// Which.
+        purpose: Purpose,
+        /// The member.
+        member: String,
+        /// The key that the genesis names.
+        expected: String,
+        /// The key in the file.
+        found: String,
+    },
+    /// There is no passphrase.
+    #[error("cannot get the passphrase of the keys: set keys.passphrase_file or STEMMA_PASSPHRASE")]
+    Passphrase(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// A setting is out of its range.
+    #[error("{field}: expected {expected}, found {found}")]
+    Setting {
+        /// The setting.
+        field: &'static str,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+}
+
+impl Settings {
+    /// Reads a configuration file and all that it names.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read_text(path)?;
+        let mut config: NodeConfig = toml::from_str(&text)
+            .map_err(|source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) })?;
+        make_absolute(&mut config, path.parent().unwrap_or_else(|| Path::new(".")));
+        check(&config)?;
+        let bytes = std::fs::read(&config.genesis)
+            .map_err(|source| ConfigError::Read { path: config.genesis.clone(), source })?;
+        let genesis = GenesisFile::decode(bytes)
+            .map_err(|source| ConfigError::Genesis { path: config.genesis.clone(), source })?;
+        let registry = Registry::from_genesis(&genesis);
+        let member = registry.member_by_text(&config.member).cloned().ok_or_else(|| {
+            let known: Vec<String> = registry.members().map(|m| m.id.to_string()).collect();
+            ConfigError::NoMember { member: config.member.clone(), known: known.join(", ") }
+        })?;
+        let passphrase = passphrase(&config)?;
+        let open = |path, purpose, expected| open_key(path, &passphrase, purpose, expected, &member);
+        let member_key = open(&config.keys.member, Purpose::Member, &member.member_key)?;
+        let network_key = open(&config.keys.network, Purpose::Network, &member.network_key)?;
+        let validator_key = match (&config.keys.validator, &member.validator_key) {
+            (Some(path), Some(expected)) => Some(open(path, Purpose::Validator, expected)?),
+            (None, Some(_)) => {
+                let expected = format!("a key file, since {} has a vote", member.id);
+                return Err(ConfigError::Setting { field: "keys.validator", expected, found: "nothing".into() });
+            }
+            (_, None) => None,
+        };
+        let operator_token = Zeroizing::new(read_text(&config.http.operator_token_file)?.trim().to_owned());
+        let long_enough = operator_token.len() >= 16;
+        if !long_enough {
+            let expected = "a token of at least 16 characters".to_owned();
+            let found = format!("{} characters", operator_token.len());
+            return Err(ConfigError::Setting { field: "http.operator_token_file", expected, found });
+        }
+        Ok(Self {
+            member_key: member_key.signing_key().clone(),
+            network_seed: Zeroizing::new(network_key.signing_key().to_bytes()),
+            validator_key: validator_key.map(|key| key.signing_key().clone()),
+            config,
+            genesis,
+            registry,
+            member,
+            operator_token,
+        })
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+fn make_absolute(config: &mut NodeConfig, folder: &Path) {
+    let files = [
+        Some(&mut config.genesis),
+        Some(&mut config.data),
+        Some(&mut config.keys.member),
+        Some(&mut config.keys.network),
+        config.keys.validator.as_mut(),
+        config.keys.passphrase_file.as_mut(),
+        Some(&mut config.http.operator_token_file),
+        config.institution.prices.as_mut(),
+    ];
+    for file in files.into_iter().flatten() {
+        *file = folder.join(&file);
+    }
+}
+
+fn check(config: &NodeConfig) -> Result<(), ConfigError> {
+    let setting = |field, expected: &str, found: String| {
+        Err(ConfigError::Setting { field, expected: expected.to_owned(), found })
+    };
+    if !config.http.listen.ip().is_loopback() {
+        let found = config.http.listen.to_string();
+        return setting("http.listen", "a loopback address; put a TLS proxy in front for the outside", found);
+    }
+    if config.network.listen.is_empty() {
+        return setting("network.listen", "at least one address", "none".to_owned());
+    }
+    let c = &config.consensus;
+    if [c.propose_ms, c.prevote_ms, c.precommit_ms, c.idle_ms].contains(&0) {
+        return setting("consensus", "time-outs above 0 ms", "0".to_owned());
+    }
+    if config.bank.expiry_blocks == 0 {
+        return setting("bank.expiry_blocks", "above 0", "0".to_owned());
+    }
+    if config.institution.fee_basis_points > 10_000 {
+        let found = config.institution.fee_basis_points.to_string();
+        return setting("institution.fee_basis_points", "at most 10000", found);
+    }
+    Ok(())
+}
+
+fn passphrase(config: &NodeConfig) -> Result<Passphrase, ConfigError> {
+    use stemma_keystore::passphrase;
+    if let Some(path) = &config.keys.passphrase_file {
+        let from_file = passphrase::from_file(path).map_err(|e| ConfigError::Passphrase(Some(Box::new(e))))?;
+        return Ok(from_file.passphrase);
+    }
+    passphrase::from_environment()
+        .map_err(|e| ConfigError::Passphrase(Some(Box::new(e))))?
+        .ok_or(ConfigError::Passphrase(None))
+}
+
+fn open_key(
+    path: &Path,
+    passphrase: &Passphrase,
+    purpose: Purpose,
+    expected: &PublicKey,
+    member: &Member,
+) -> Result<SecretKey, ConfigError> {
+    let key = stemma_keystore::read_key_file(path, passphrase, purpose)
+        .map_err(|source| ConfigError::Key { purpose, source })?;
+    let found = PublicKey(key.public_key());
+    if found != *expected {
+        return Err(ConfigError::OtherKey {
+            purpose,
+            member: member.id.to_string(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        });
+    }
+    Ok(key)
+}

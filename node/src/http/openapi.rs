@@ -1,0 +1,50 @@
+//! The OpenAPI document, made from the handlers and types themselves.
+
+use stemma_node_api::types;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::Json;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Stemma node", description = "The HTTP API of a Stemma consortium node. Amounts are decimal strings of \
+        smallest units, ids lowercase hexadecimal, signed records base64 of their exact bytes. Every error is an ApiError."),
+    paths(
+        super::status::status,
+        super::status::genesis,
+        super::status::members,
+        super::status::instruments,
+        super::blocks::block,
+        super::blocks::chain,
+        super::accounts::list,
+        super::accounts::account,
+        super::accounts::bundle,
+        super::accounts::requests,
+        super::requests::submit,
+        super::requests::request,
+        super::operator::open_account,
+        super::operator::issue,
+        super::operator::list_instrument,
+        super::market::market,
+        super::market::move_day,
+    ),
+    components(schemas(types::Status, stemma_node_api::ApiError)),
+    modifiers(&OperatorToken)
+)]
+struct Document;
+
+struct OperatorToken;
+
+impl Modify for OperatorToken {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("operator", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The document.
+pub(super) async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(Document::openapi())
+}

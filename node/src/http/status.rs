@@ -1,0 +1,70 @@
+//! The node, its network, and what is listed there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use stemma_chain_format::member::{OwnAccount, Role};
+use stemma_chain_format::registry::own_account;
+use stemma_node_api::types::{InstrumentView, MemberView, Status};
+
+use super::{Failure, Json, Shared};
+
+/// State of the node.
+#[utoipa::path(get, path = "/v1/status", tag = "node", responses((status = 200, body = Status)))]
+pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
+    let status = shared.status.borrow().clone();
+    Json(status)
+}
+
+/// The genesis file's exact bytes.
+#[utoipa::path(get, path = "/v1/genesis", tag = "node",
+    responses((status = 200, content_type = "application/cbor", description = "the signed genesis file")))]
+pub(super) async fn genesis(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/cbor")], shared.genesis.clone())
+}
+
+/// The members of the network.
+#[utoipa::path(get, path = "/v1/members", tag = "node", responses((status = 200, body = Vec<MemberView>)))]
+pub(super) async fn members(State(shared): State<Arc<Shared>>) -> Json<Vec<MemberView>> {
+    let network = shared.registry.network();
+    let views = shared.registry.members().map(|member| {
+        let accounts: BTreeMap<String, String> = if member.role == Role::Auditor {
+            BTreeMap::new()
+        } else {
+            let own = |purpose: OwnAccount| {
+                (purpose.as_str().to_owned(), own_account(&network, &member.id, purpose).to_string())
+            };
+            OwnAccount::ALL.map(own).into()
+        };
+        MemberView {
+            id: member.id.to_string(),
+            role: member.role.to_string(),
+            name: member.name.clone(),
+            member_key: member.member_key.to_string(),
+            network_key: member.network_key.to_string(),
+            validator_key: member.validator_key.map(|key| key.to_string()),
+            power: member.power,
+            accounts,
+        }
+    });
+    Json(views.collect())
+}
+
+/// The instruments listed on the ledger.
+#[utoipa::path(get, path = "/v1/instruments", tag = "ledger", responses((status = 200, body = Vec<InstrumentView>)))]
+pub(super) async fn instruments(
+    State(shared): State<Arc<Shared>>,
+) -> Result<Json<Vec<InstrumentView>>, Failure> {
+    let views = shared.store.listings()?.into_iter().map(|listed| InstrumentView {
+        instrument: listed.listing.instrument.to_string(),
+        kind: listed.listing.kind.to_string(),
+        decimals: listed.listing.decimals,
+        name: listed.listing.name,
+        quoted_in: listed.listing.quoted_in,
+        listing: listed.link.to_string(),
+    });
+    Ok(Json(views.collect()))
+}

@@ -1,0 +1,98 @@
+//! The institution: judges second chains, executes, answers. The same second chain always gets the same answer.
+//!
+//! The road of a question: [`admit`] → [`conditions`] → [`execute`] → [`answer`].
+
+mod admit;
+mod answer;
+mod conditions;
+mod execute;
+mod products;
+
+use std::collections::BTreeMap;
+
+use ed25519_dalek::SigningKey;
+use stemma_chain_format::amount::Amount;
+use stemma_chain_format::hash::{Link, NetworkId};
+use stemma_chain_format::instrument::InstrumentId;
+use stemma_chain_format::member::MemberId;
+use stemma_chain_format::validate::VerifiedEndorsement;
+use stemma_node_api::config::InstitutionConfig;
+
+pub use products::{Prices, PricesError};
+
+use crate::role::QuestionSlot;
+use crate::store::{AnswerRow, Store, StoreError};
+
+/// An institution's state: its prices, and the answers that still reserve something.
+pub struct Institution {
+    id: MemberId,
+    network: NetworkId,
+    key: SigningKey,
+    config: InstitutionConfig,
+    store: Store,
+    prices: Prices,
+    /// Executed chains that wait for a block: chain id → answer.
+    open: BTreeMap<Link, AnswerRow>,
+    /// Answers given in this turn, not yet in the store.
+    fresh: BTreeMap<Link, AnswerRow>,
+    /// Own cash set aside for executed chains.
+    reserved: BTreeMap<InstrumentId, Amount>,
+    /// Questions about accounts whose chain before is not here yet.
+    parked: Vec<(QuestionSlot, VerifiedEndorsement)>,
+    next_number: u64,
+}
+
+impl std::fmt::Debug for Institution {
+    /// Leaves the key out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Institution").field("id", &self.id).field("open", &self.open.len()).finish_non_exhaustive()
+    }
+}
+
+impl Institution {
+    /// An institution as its store left it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(
+        id: MemberId,
+        network: NetworkId,
+        key: SigningKey,
+        config: InstitutionConfig,
+        prices: Prices,
+        store: Store,
+    ) -> Result<Self, StoreError> {
+        let next_number = store.next_answer_number()?;
+        let mut institution = Self {
+            id,
+            network,
+            key,
+            config,
+            store,
+            prices,
+            open: BTreeMap::new(),
+            fresh: BTreeMap::new(),
+            reserved: BTreeMap::new(),
+            parked: Vec::new(),
+            next_number,
+        };
+        for row in institution.store.open_answers()? {
+            institution.reserve(&row);
+            if let Some(chain) = row.chain {
+                institution.open.insert(chain, row);
+            }
+        }
+        Ok(institution)
+    }
+
+    /// The prices.
+    pub fn prices(&self) -> &Prices {
+        &self.prices
+    }
+
+    /// The prices, to move their day.
+    pub fn prices_mut(&mut self) -> &mut Prices {
+        &mut self.prices
+    }
+
+}

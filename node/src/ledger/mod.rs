@@ -1,0 +1,11 @@
+//! What every role does with the ledger: put entries to the network, make blocks durable, prove.
+
+mod commit;
+mod follow;
+mod propose;
+mod prove;
+
+pub use commit::StoreSink;
+pub use follow::{decode_fetch, decode_sync, encode_fetch, encode_sync, serve_fetch, serve_sync, synced_blocks};
+pub use propose::{ListingError, decode_gossip, gossip_batches, listing};
+pub use prove::{ProveError, account_bundle};

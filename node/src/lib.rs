@@ -1,0 +1,17 @@
+//! The node of a consortium member: bank, institution or auditor by configuration.
+//!
+//! Roles ([`bank`], [`institution`]) return effects and touch neither sockets nor clock; [`node`] performs them, everything
+//! durable first. [`net`] carries bytes between members, [`store`] keeps what must survive, [`http`] speaks JSON to clients,
+//! [`ledger`] is what every role does with blocks and proofs.
+
+pub mod bank;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod http;
+pub mod institution;
+pub mod ledger;
+pub mod net;
+pub mod node;
+pub mod role;
+pub mod store;

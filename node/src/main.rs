@@ -1,0 +1,177 @@
+//! The `stemma-node` binary: reads its configuration, opens its store, joins the network, serves HTTP.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use stemma_chain_format::member::MemberId;
+use stemma_node::config::Settings;
+use stemma_node::http::{self, Shared};
+use stemma_node::net::{self, Multiaddr, NetConfig, NetHandle, PeerConfig, PeerId};
+use stemma_node::node::{EVENTS_MAX, Event, Node, NodeParts};
+use stemma_node::store::Store;
+use stemma_node_api::types::Status;
+use tokio::sync::{mpsc, watch};
+
+/// A node of a Stemma consortium: a bank, an institution or an auditor.
+#[derive(Parser)]
+#[command(version, after_help = "Example:\n  stemma-node --config nodes/bank-a/config.toml")]
+struct Arguments {
+    /// The configuration file (TOML).
+    #[arg(long, env = "STEMMA_CONFIG")]
+    config: PathBuf,
+}
+
+/// How often the node looks at what waits, in milliseconds.
+const TICK_MS: u64 = 250;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("STEMMA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,stemma=info,stemma_node=info,stemma_consensus=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    match run(&arguments.config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            tracing::error!("stopped: {e:#}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn run(path: &std::path::Path) -> anyhow::Result<()> {
+    let settings = Settings::load(path)
+        .with_context(|| format!("cannot start with {}", path.display()))?;
+    std::fs::create_dir_all(&settings.config.data)
+        .with_context(|| format!("cannot make the data folder {}", settings.config.data.display()))?;
+    let file = settings.config.data.join("stemma.redb");
+    let store = Store::open(&file, settings.genesis.network(), &settings.member.id)
+        .context("is another node running on this folder?")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(2)
+        .build()
+        .context("cannot start the runtime")?;
+    let ended = runtime.block_on(serve(settings, store));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    ended
+}
+
+async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
+    let (net, mut net_events) = net::start(net_config(&settings)?).await.context("cannot join the network")?;
+    let members = members(&settings)?;
+    let (events, waiting) = mpsc::channel(EVENTS_MAX);
+    let status = first_status(&settings);
+    let (status, shown) = watch::channel(status);
+    let shared = Arc::new(Shared {
+        store: store.clone(),
+        events: events.clone(),
+        status: shown,
+        genesis: settings.genesis.bytes().to_vec(),
+        registry: settings.registry.clone(),
+        operator_token: settings.operator_token.clone(),
+    });
+    let listen = settings.config.http.listen;
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen} (http.listen): is the port taken?"))?;
+    tracing::info!(member = %settings.member.id, role = %settings.member.role, http = %listen, "started");
+    let runtime = tokio::runtime::Handle::current();
+    let parts = NodeParts { store, net: net.clone(), runtime, events: events.clone(), members, status };
+    let node = Node::new(settings, parts).context("cannot take up the ledger")?;
+    let mut thread = tokio::task::spawn_blocking(move || node.run(waiting));
+    let forward = events.clone();
+    tokio::spawn(async move {
+        while let Some(event) = net_events.recv().await {
+            if forward.send(Event::Net(event)).await.is_err() {
+                break;
+            }
+        }
+    });
+    tokio::spawn(tick(events.clone()));
+    let server = tokio::spawn(async move { axum::serve(listener, http::router(shared)).await });
+    let ended = tokio::select! {
+        ended = &mut thread => ended.context("the node's thread failed")?.context("the node cannot go on"),
+        signal = stop_signal() => {
+            signal?;
+            tracing::info!("stopping");
+            events.send(Event::Stop).await.ok();
+            thread.await.context("the node's thread failed")?.context("the node stopped with an error")
+        }
+    };
+    server.abort();
+    stop(&net).await;
+    ended
+}
+
+async fn stop(net: &NetHandle) {
+    if tokio::time::timeout(Duration::from_secs(2), net.shutdown()).await.is_err() {
+        tracing::warn!("connections did not close in time");
+    }
+}
+
+async fn tick(events: mpsc::Sender<Event>) {
+    let mut interval = tokio::time::interval(Duration::from_millis(TICK_MS));
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        if events.send(Event::Tick).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn stop_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed.context("cannot listen for Ctrl-C"),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+fn members(settings: &Settings) -> anyhow::Result<BTreeMap<PeerId, MemberId>> {
+    let others = settings.registry.members().filter(|member| member.id != settings.member.id);
+    others.map(|member| Ok((net::peer_id(&member.network_key.0)?, member.id.clone()))).collect()
+}
+
+fn net_config(settings: &Settings) -> anyhow::Result<NetConfig> {
+    let config = &settings.config.network;
+    let parsed = |addresses: &[String], field: &str| -> anyhow::Result<Vec<Multiaddr>> {
+        let parse = |text: &String| text.parse().with_context(|| format!("{field}: {text:?} is no multiaddress"));
+        addresses.iter().map(parse).collect()
+    };
+    let mut peers = Vec::new();
+    for member in settings.registry.members().filter(|member| member.id != settings.member.id) {
+        let known = config.peers.iter().find(|peer| peer.member == member.id.as_str());
+        let addresses = known.map(|peer| parsed(&peer.addresses, "network.peers")).transpose()?.unwrap_or_default();
+        peers.push(PeerConfig { public_key: member.network_key.0, addresses });
+    }
+    if let Some(stranger) = config.peers.iter().find(|peer| settings.registry.member_by_text(&peer.member).is_none()) {
+        anyhow::bail!("network.peers: {} is no member of the network", stranger.member);
+    }
+    let listen = parsed(&config.listen, "network.listen")?;
+    let base = NetConfig::new(settings.network_seed.clone(), settings.genesis.network().0);
+    Ok(NetConfig { listen, peers, ..base })
+}
+
+fn first_status(settings: &Settings) -> Status {
+    Status {
+        member: settings.member.id.to_string(),
+        role: settings.member.role.to_string(),
+        network: settings.genesis.network().to_string(),
+        height: 0,
+        head: String::new(),
+        account_root: String::new(),
+        time_ms: 0,
+        peers: Vec::new(),
+        pool: 0,
+        entries: 0,
+        trades: 0,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}

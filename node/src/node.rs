@@ -1,0 +1,281 @@
+//! The wiring: one thread that owns the ledger, the engine and the roles, and alone knows everything.
+//!
+//! Events come in through one channel; each turn handles all that are there, makes durable what the roles ask for in one
+//! transaction, and only then sends, proposes and answers. Sockets, HTTP and signature checks run elsewhere and reach
+//! this thread by events alone.
+
+mod agree;
+mod calls;
+mod event;
+mod exchange;
+mod perform;
+mod verifier;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use stemma_chain_format::hash::Link;
+use stemma_chain_format::member::MemberId;
+use stemma_chain_format::record::Signed;
+use stemma_consensus::config::Config as EngineConfig;
+use stemma_consensus::engine::{Engine, Input, TimerId};
+use stemma_consensus::error::EngineError;
+use stemma_consensus::state::LedgerState;
+use tokio::sync::{mpsc, watch};
+
+pub use event::{Call, CallReply, Event, Issue};
+
+use crate::bank::Bank;
+use crate::clock::now_ms;
+use crate::config::Settings;
+use crate::institution::{Institution, Prices, PricesError};
+use crate::ledger::StoreSink;
+use crate::net::{NetHandle, PeerId};
+use crate::role::{Answer, RoleEffect};
+use crate::store::{Store, StoreError, StoreLog, TradeRow};
+use event::Asked;
+use stemma_node_api::types::Status;
+
+/// Most events that wait; whoever brings more waits too.
+pub const EVENTS_MAX: usize = 4_096;
+/// Most events handled in one turn.
+const TURN_EVENTS_MAX: usize = 1_024;
+/// The name of the note that holds an institution's trading day.
+const DAY_NOTE: &str = "trading-day";
+
+/// Why a node stopped or did not start. Each is ours, the disk's or the configuration's fault, never a peer's.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The store failed.
+    #[error("the node's store failed")]
+    Store(#[from] StoreError),
+    /// Consensus stopped.
+    #[error("consensus stopped")]
+    Engine(#[source] EngineError),
+    /// The price file does not have the day that trading stood at.
+    #[error("the price file does not fit the store")]
+    Prices(#[source] PricesError),
+    /// The thread that checks signatures could not be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Everything the node's thread owns.
+pub struct Node {
+    settings: Settings,
+    store: Store,
+    state: LedgerState<StoreSink>,
+    engine: Engine,
+    log: StoreLog,
+    bank: Option<Bank>,
+    institution: Option<Institution>,
+    net: NetHandle,
+    runtime: tokio::runtime::Handle,
+    events: mpsc::Sender<Event>,
+    verifier: verifier::Verifier,
+    members: BTreeMap<PeerId, MemberId>,
+    peers: BTreeMap<MemberId, PeerId>,
+    timers: BTreeMap<TimerId, tokio::task::JoinHandle<()>>,
+    /// What the roles asked for and is not yet done.
+    effects: Vec<RoleEffect>,
+    /// Entries to gossip at the end of the turn.
+    outgoing: Vec<Vec<u8>>,
+    /// Answers to clients that may leave once the turn's writes are durable.
+    replies: Vec<(CallReply<TradeRow>, TradeRow)>,
+    /// Clients that wait for a request to become final.
+    waiting: BTreeMap<Link, Vec<CallReply<TradeRow>>>,
+    /// Operators that wait for an entry to be committed.
+    submitted: BTreeMap<Link, Vec<CallReply<stemma_node_api::types::Committed>>>,
+    issues: VecDeque<Issue>,
+    issuing: Option<Link>,
+    /// Banks' messages whose questions are not all answered.
+    asked: BTreeMap<u64, Asked>,
+    next_message: u64,
+    status: watch::Sender<Status>,
+}
+
+/// What the node's thread is made of, beside its settings.
+pub struct NodeParts {
+    /// The store.
+    pub store: Store,
+    /// The network.
+    pub net: NetHandle,
+    /// Where the network's and HTTP's tasks run.
+    pub runtime: tokio::runtime::Handle,
+    /// The way in for events.
+    pub events: mpsc::Sender<Event>,
+    /// Who is behind which network identity.
+    pub members: BTreeMap<PeerId, MemberId>,
+    /// Where the node shows its state.
+    pub status: watch::Sender<Status>,
+}
+
+impl Node {
+    /// A node as its store left it.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn new(settings: Settings, parts: NodeParts) -> Result<Self, NodeError> {
+        let NodeParts { store, net, runtime, events, members, status } = parts;
+        let registry = settings.registry.clone();
+        let created_ms = settings.genesis.genesis().created_ms;
+        let ledger = store.load_ledger(registry, created_ms)?;
+        let state = LedgerState::new(ledger, StoreSink::new(store.clone()));
+        let c = &settings.config.consensus;
+        let engine_config = EngineConfig {
+            propose_ms: c.propose_ms,
+            prevote_ms: c.prevote_ms,
+            precommit_ms: c.precommit_ms,
+            round_delta_ms: c.delta_ms,
+            idle_ms: c.idle_ms,
+            ..EngineConfig::default()
+        };
+        let signer = settings.validator_key.clone().map(|key| Box::new(key) as Box<_>);
+        let network = settings.genesis.network();
+        let engine = Engine::new(engine_config, network, settings.member.id.clone(), signer);
+        let log = StoreLog::open(store.clone())?;
+        let verifier = verifier::start(settings.registry.clone(), events.clone()).map_err(NodeError::Thread)?;
+        let peers = members.iter().map(|(peer, member)| (member.clone(), *peer)).collect();
+        let (bank, institution) = roles(&settings, &store)?;
+        Ok(Self {
+            settings,
+            store,
+            state,
+            engine,
+            log,
+            bank,
+            institution,
+            net,
+            runtime,
+            events,
+            verifier,
+            members,
+            peers,
+            timers: BTreeMap::new(),
+            effects: Vec::new(),
+            outgoing: Vec::new(),
+            replies: Vec::new(),
+            waiting: BTreeMap::new(),
+            submitted: BTreeMap::new(),
+            issues: VecDeque::new(),
+            issuing: None,
+            asked: BTreeMap::new(),
+            next_message: 0,
+            status,
+        })
+    }
+
+    /// Runs until told to stop.
+    ///
+    /// # Errors
+    /// [`NodeError`]: the node cannot go on without losing something.
+    pub fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<(), NodeError> {
+        self.drive(Input::Start)?;
+        if let Some(bank) = &mut self.bank {
+            bank.resume(self.state.ledger(), now_ms(), &mut self.effects)?;
+        }
+        if let Some(institution) = &mut self.institution {
+            institution.resume(self.state.ledger(), &mut self.effects)?;
+        }
+        self.finish_turn()?;
+        while let Some(first) = events.blocking_recv() {
+            let mut next = Some(first);
+            let mut handled = 0_usize;
+            while let Some(event) = next {
+                if matches!(event, Event::Stop) {
+                    return Ok(());
+                }
+                self.on_event(event)?;
+                handled = handled.saturating_add(1);
+                next = if handled < TURN_EVENTS_MAX { events.try_recv().ok() } else { None };
+            }
+            self.finish_turn()?;
+        }
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<(), NodeError> {
+        match event {
+            Event::Net(event) => self.on_net(event),
+            Event::Timer(id) => {
+                self.timers.remove(&id);
+                self.drive(Input::TimerElapsed(id))
+            }
+            Event::Tick => self.on_tick(),
+            Event::Call(call) => self.on_call(call),
+            Event::Verified(verified) => self.on_verified(verified),
+            Event::Answered { links, answers } => {
+                self.on_answers(&links, answers);
+                Ok(())
+            }
+            Event::Blocks { peer, blocks } => self.on_blocks(peer, blocks),
+            Event::Fetched(entries) => {
+                if let Some(entries) = entries {
+                    self.verifier.entries(entries);
+                }
+                Ok(())
+            }
+            Event::Stop => Ok(()),
+        }
+    }
+
+    fn on_tick(&mut self) -> Result<(), NodeError> {
+        self.publish_head();
+        if let Some(bank) = &mut self.bank {
+            bank.tick(now_ms(), &mut self.effects);
+        }
+        Ok(())
+    }
+
+    /// Adds a verified entry to the pool; tells consensus where it is new.
+    fn pool(&mut self, entry: std::sync::Arc<stemma_chain_format::validate::VerifiedEntry>) -> bool {
+        self.state.add(entry)
+    }
+
+    fn answer_question(&mut self, slot: crate::role::QuestionSlot, answer: Answer) {
+        let Some(asked) = self.asked.get_mut(&slot.message) else { return };
+        if let Some(place) = asked.answers.get_mut(slot.index)
+            && place.is_none()
+        {
+            *place = Some(answer);
+            asked.left = asked.left.saturating_sub(1);
+        }
+        if asked.left == 0
+            && let Some(asked) = self.asked.remove(&slot.message)
+        {
+            let answers: Vec<Answer> = asked.answers.into_iter().flatten().collect();
+            if let Err(e) = asked.reply.send(stemma_chain_format::cbor::encode(&answers)) {
+                tracing::debug!(error = %e, "an answer found nobody waiting");
+            }
+        }
+    }
+}
+
+fn roles(settings: &Settings, store: &Store) -> Result<(Option<Bank>, Option<Institution>), NodeError> {
+    use stemma_chain_format::member::Role;
+    let (id, network) = (settings.member.id.clone(), settings.genesis.network());
+    let key = settings.member_key.clone();
+    match settings.member.role {
+        Role::Bank => {
+            let config = settings.config.bank.clone();
+            Ok((Some(Bank::open(id, network, key, config, store.clone())?), None))
+        }
+        Role::Institution => {
+            let config = settings.config.institution.clone();
+            let mut prices = match &config.prices {
+                Some(path) => Prices::read(path).map_err(NodeError::Prices)?,
+                None => Prices::default(),
+            };
+            if let Some(day) = store.note(DAY_NOTE)? {
+                prices.set_day(&day).map_err(NodeError::Prices)?;
+            }
+            let institution = Institution::open(id, network, key, config, prices, store.clone())?;
+            Ok((None, Some(institution)))
+        }
+        Role::Auditor => Ok((None, None)),
+    }
+}
+
+/// What a stored refusal says.
+pub fn refusal_of(row: &TradeRow) -> Option<Signed<stemma_chain_format::refusal::Refusal>> {
+    row.refusal.as_ref().and_then(|bytes| Signed::decode(bytes.to_vec()).ok())
+}

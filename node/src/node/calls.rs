@@ -1,0 +1,182 @@
+//! What HTTP asks of the node's thread.
+
+use std::sync::Arc;
+
+use stemma_chain_format::hash::Link;
+use stemma_chain_format::instrument::{InstrumentId, Listing};
+use stemma_chain_format::validate::VerifiedEntry;
+use stemma_node_api::types::{Committed, ListInstrument, Market};
+use stemma_node_api::{ApiError, ErrorCode};
+
+use super::event::Issue;
+use super::{Call, CallReply, DAY_NOTE, Node, NodeError};
+use crate::bank::{Intake, IntakeError};
+use crate::clock::now_ms;
+use crate::error::chain;
+use crate::institution::Institution;
+use crate::ledger;
+use crate::role::RoleEffect;
+use crate::store::TradeRow;
+
+fn wrong_role(needed: &str) -> ApiError {
+    ApiError::new(ErrorCode::WrongRole, format!("this node is no {needed}"))
+        .help(format!("Ask a node whose role is {needed}; GET /v1/members lists them."))
+}
+
+fn conflict(e: &dyn std::error::Error) -> ApiError {
+    ApiError::new(ErrorCode::Conflict, chain(e))
+}
+
+fn failed(e: &dyn std::error::Error) -> ApiError {
+    ApiError::new(ErrorCode::Internal, chain(e))
+}
+
+impl Node {
+    pub(super) fn on_call(&mut self, call: Call) -> Result<(), NodeError> {
+        match call {
+            Call::Submit { request, evidence, reply } => {
+                let Some(bank) = &mut self.bank else {
+                    let _gone = reply.send(Err(wrong_role("bank")));
+                    return Ok(());
+                };
+                let ledger = self.state.ledger();
+                match bank.intake(request, &evidence, ledger, now_ms(), &mut self.effects) {
+                    Ok(Intake::Known(row) | Intake::Turned(row)) => self.replies.push((reply, *row)),
+                    Err(e @ IntakeError::Malformed(_)) => {
+                        let _gone = reply.send(Err(ApiError::new(ErrorCode::Malformed, chain(&e))));
+                    }
+                    Err(e) => {
+                        let _gone = reply.send(Err(failed(&e)));
+                    }
+                }
+                Ok(())
+            }
+            Call::Await { link, reply } => self.on_await(link, reply),
+            Call::OpenAccount { key, nonce, reply } => {
+                let made = match &self.bank {
+                    Some(bank) => bank.open_account(key, nonce, self.state.ledger()).map_err(|e| conflict(&e)),
+                    None => Err(wrong_role("bank")),
+                };
+                self.submit(made, reply);
+                Ok(())
+            }
+            Call::Issue(issue) => {
+                self.issues.push_back(issue);
+                self.issue_next();
+                Ok(())
+            }
+            Call::List { record, reply } => {
+                let made = self.make_listing(record);
+                self.submit(made, reply);
+                Ok(())
+            }
+            Call::Market { reply } => {
+                let _gone = reply.send(self.market());
+                Ok(())
+            }
+            Call::MoveDay { day, reply } => {
+                let moved = self.move_day(&day)?;
+                let _gone = reply.send(moved);
+                Ok(())
+            }
+            Call::Prove { account, reply } => {
+                let ledger = self.state.ledger();
+                let proved = ledger.account(&account).map(|found| {
+                    (found.state.clone(), ledger.prove(&account), ledger.head().height)
+                });
+                let missing = || ApiError::new(ErrorCode::NotFound, format!("there is no account {account}"));
+                let _gone = reply.send(proved.ok_or_else(missing));
+                Ok(())
+            }
+        }
+    }
+
+    fn on_await(&mut self, link: Link, reply: CallReply<TradeRow>) -> Result<(), NodeError> {
+        let Some(bank) = &self.bank else {
+            let _gone = reply.send(Err(wrong_role("bank")));
+            return Ok(());
+        };
+        match bank.trade(&link)? {
+            Some(row) if !row.state.is_final() => {
+                self.waiting.entry(link).or_default().push(reply);
+            }
+            Some(row) => {
+                let _gone = reply.send(Ok(row));
+            }
+            None => {
+                let missing = ApiError::new(ErrorCode::NotFound, format!("this bank knows no request {link}"));
+                let _gone = reply.send(Err(missing));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts an operator's entry to the network, and answers once it is committed.
+    fn submit(&mut self, made: Result<VerifiedEntry, ApiError>, reply: CallReply<Committed>) -> Option<Link> {
+        match made {
+            Ok(entry) => {
+                let id = entry.id();
+                self.submitted.entry(id).or_default().push(reply);
+                self.effects.push(RoleEffect::Propose(Arc::new(entry)));
+                Some(id)
+            }
+            Err(e) => {
+                let _gone = reply.send(Err(e));
+                None
+            }
+        }
+    }
+
+    /// Issuances of one bank follow each other: the next is made when the one before is committed.
+    pub(super) fn issue_next(&mut self) {
+        while self.issuing.is_none() {
+            let Some(Issue { instrument, credits, reply }) = self.issues.pop_front() else { return };
+            let made = match &self.bank {
+                Some(bank) => bank.issue(instrument, credits, self.state.ledger()).map_err(|e| conflict(&e)),
+                None => Err(wrong_role("bank")),
+            };
+            self.issuing = self.submit(made, reply);
+        }
+    }
+
+    fn make_listing(&self, asked: ListInstrument) -> Result<VerifiedEntry, ApiError> {
+        let malformed = |message: String| ApiError::new(ErrorCode::Malformed, message);
+        let instrument =
+            InstrumentId::new(&self.settings.member.id, &asked.code).map_err(|e| malformed(e.to_string()))?;
+        let record = Listing {
+            network: self.settings.genesis.network(),
+            instrument,
+            kind: asked.kind.parse().map_err(malformed)?,
+            decimals: asked.decimals,
+            name: asked.name,
+            quoted_in: asked.quoted_in,
+        };
+        ledger::listing(record, &self.settings.member_key, self.state.ledger()).map_err(|e| conflict(&e))
+    }
+
+    fn market(&self) -> Result<Market, ApiError> {
+        self.institution.as_ref().map(market_of).ok_or_else(|| wrong_role("institution"))
+    }
+
+    fn move_day(&mut self, day: &str) -> Result<Result<Market, ApiError>, NodeError> {
+        let Some(institution) = &mut self.institution else { return Ok(Err(wrong_role("institution"))) };
+        let before = institution.prices().day().map(str::to_owned);
+        if let Err(e) = institution.prices_mut().set_day(day) {
+            return Ok(Err(ApiError::new(ErrorCode::NotFound, chain(&e))));
+        }
+        if before.as_deref() != Some(day) {
+            self.store.set_note(DAY_NOTE, day)?;
+        }
+        Ok(self.market())
+    }
+}
+
+fn market_of(institution: &Institution) -> Market {
+    let prices = institution.prices();
+    Market {
+        day: prices.day().map(str::to_owned),
+        prices: prices.today().cloned().unwrap_or_default(),
+    }
+}
+
+

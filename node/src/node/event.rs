@@ -1,0 +1,156 @@
+//! What reaches the node's thread.
+
+use std::sync::Arc;
+
+use minicbor::bytes::ByteVec;
+use stemma_chain_format::account::AccountState;
+use stemma_chain_format::amount::Amount;
+use stemma_chain_format::error::Violation;
+use stemma_chain_format::hash::{AccountId, Link};
+use stemma_chain_format::instrument::InstrumentId;
+use stemma_chain_format::keys::PublicKey;
+use stemma_chain_format::member::MemberId;
+use stemma_chain_format::merkle::SparseProof;
+use stemma_chain_format::validate::{VerifiedEndorsement, VerifiedEntry};
+use stemma_consensus::engine::TimerId;
+use stemma_consensus::sync::SyncedBlock;
+use stemma_node_api::ApiError;
+use stemma_node_api::types::{Committed, ListInstrument, Market};
+use tokio::sync::oneshot;
+
+use crate::bank::identity::Evidence;
+use crate::net::{NetEvent, ReplyHandle};
+use crate::role::Answer;
+use crate::store::TradeRow;
+
+/// Takes the answer to a call.
+pub type CallReply<T> = oneshot::Sender<Result<T, ApiError>>;
+
+/// Something that happened outside the node's thread.
+pub enum Event {
+    /// From the network.
+    Net(NetEvent),
+    /// A timer of consensus elapsed.
+    Timer(TimerId),
+    /// Time goes on.
+    Tick,
+    /// From HTTP.
+    Call(Call),
+    /// Signatures were checked.
+    Verified(Verified),
+    /// An institution answered some questions, or none of them.
+    Answered {
+        /// The requests asked about.
+        links: Vec<Link>,
+        /// Its answers in the same order.
+        answers: Option<Vec<Answer>>,
+    },
+    /// A peer sent blocks, or none.
+    Blocks {
+        /// The peer.
+        peer: MemberId,
+        /// The blocks.
+        blocks: Option<Vec<SyncedBlock>>,
+    },
+    /// A peer sent entries that were missing, or none.
+    Fetched(Option<Vec<ByteVec>>),
+    /// Stop after what is under way.
+    Stop,
+}
+
+/// What HTTP asks of the node's thread.
+pub enum Call {
+    /// A client's request.
+    Submit {
+        /// The first chain's bytes.
+        request: Vec<u8>,
+        /// The evidence of identity.
+        evidence: Evidence,
+        /// Takes where it stands.
+        reply: CallReply<TradeRow>,
+    },
+    /// Tell when a request is final.
+    Await {
+        /// The request.
+        link: Link,
+        /// Takes where it stands then.
+        reply: CallReply<TradeRow>,
+    },
+    /// Open an account.
+    OpenAccount {
+        /// The customer's key.
+        key: PublicKey,
+        /// Random bytes of its own.
+        nonce: [u8; 16],
+        /// Takes the account.
+        reply: CallReply<Committed>,
+    },
+    /// Issue cash.
+    Issue(Issue),
+    /// List an instrument.
+    List {
+        /// What to list.
+        record: ListInstrument,
+        /// Takes the listing.
+        reply: CallReply<Committed>,
+    },
+    /// The trading day.
+    Market {
+        /// Takes it.
+        reply: CallReply<Market>,
+    },
+    /// Move the trading day.
+    MoveDay {
+        /// The day.
+        day: String,
+        /// Takes it.
+        reply: CallReply<Market>,
+    },
+    /// An account's state with its proof.
+    Prove {
+        /// The account.
+        account: AccountId,
+        /// Takes state, proof and the height that they are true at.
+        reply: CallReply<(AccountState, SparseProof, u64)>,
+    },
+}
+
+/// An issuance that an operator asked for.
+pub struct Issue {
+    /// The cash.
+    pub instrument: InstrumentId,
+    /// Who gets how much.
+    pub credits: Vec<(AccountId, Amount)>,
+    /// Takes its id.
+    pub reply: CallReply<Committed>,
+}
+
+/// What the verifying thread found.
+pub enum Verified {
+    /// Entries from the network that hold.
+    Entries(Vec<Arc<VerifiedEntry>>),
+    /// A bank's questions, in order.
+    Questions {
+        /// The message that brought them.
+        message: u64,
+        /// The verdicts.
+        questions: Vec<Result<VerifiedEndorsement, Violation>>,
+    },
+    /// A third chain that this bank's request came back with.
+    Executed {
+        /// The request.
+        link: Link,
+        /// The verdict.
+        verdict: Result<Arc<VerifiedEntry>, Violation>,
+    },
+}
+
+/// A bank's message of which some questions wait.
+pub struct Asked {
+    /// Takes all answers at once.
+    pub reply: ReplyHandle,
+    /// The answers so far.
+    pub answers: Vec<Option<Answer>>,
+    /// How many are missing.
+    pub left: usize,
+}

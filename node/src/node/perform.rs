@@ -1,0 +1,167 @@
+//! The end of a turn: what roles asked for is made durable in one transaction, then performed.
+
+use std::collections::BTreeMap;
+
+use stemma_chain_format::cbor;
+use stemma_chain_format::hash::Link;
+use stemma_chain_format::member::MemberId;
+use stemma_consensus::engine::Input;
+use stemma_consensus::ports::Application;
+use stemma_node_api::types::Status;
+
+use super::exchange::QUESTIONS_MAX;
+use super::{Event, Node, NodeError};
+use crate::ledger::gossip_batches;
+use crate::net::{Protocol, Topic};
+use crate::role::{Answer, Question, RoleEffect};
+use crate::store::{RoleWrites, TradeRow};
+
+/// Questions to one institution, with the links of the requests that they are about.
+type Questions = Vec<(Link, Question)>;
+/// A message of questions holds so many bytes, leaving room for its framing.
+const QUESTIONS_BYTES: usize = 192 * 1024;
+
+impl Node {
+    pub(super) fn finish_turn(&mut self) -> Result<(), NodeError> {
+        // Proposing may commit a block at once, which may make roles ask for more.
+        while !self.effects.is_empty() {
+            let effects = std::mem::take(&mut self.effects);
+            self.make_durable(&effects)?;
+            if let Some(institution) = &mut self.institution {
+                institution.stored();
+            }
+            self.perform(effects)?;
+        }
+        for (reply, row) in std::mem::take(&mut self.replies) {
+            let _gone = reply.send(Ok(row));
+        }
+        for message in gossip_batches(std::mem::take(&mut self.outgoing)) {
+            let net = self.net.clone();
+            self.runtime.spawn(async move {
+                if let Err(e) = net.publish(Topic::Entries, message).await {
+                    tracing::warn!(error = %e, "entries were not gossiped");
+                }
+            });
+        }
+        self.show_status()
+    }
+
+    fn make_durable(&self, effects: &[RoleEffect]) -> Result<(), NodeError> {
+        let mut writes = RoleWrites::default();
+        // Of one request's rows in a turn, the last is what counts.
+        let mut trades: BTreeMap<u64, &TradeRow> = BTreeMap::new();
+        for effect in effects {
+            match effect {
+                RoleEffect::StoreTrade(row) => {
+                    trades.insert(row.number, row);
+                }
+                RoleEffect::StoreCounter(account, counter) => writes.counters.push((*account, *counter)),
+                RoleEffect::StoreAnswer(row) => writes.answers.push(row),
+                _ => {}
+            }
+        }
+        writes.trades = trades.into_values().collect();
+        let nothing = writes.trades.is_empty() && writes.counters.is_empty() && writes.answers.is_empty();
+        if nothing { Ok(()) } else { Ok(self.store.write_roles(&writes)?) }
+    }
+
+    fn perform(&mut self, effects: Vec<RoleEffect>) -> Result<(), NodeError> {
+        let mut questions: BTreeMap<MemberId, Questions> = BTreeMap::new();
+        let mut new = false;
+        for effect in effects {
+            match effect {
+                RoleEffect::StoreTrade(_) | RoleEffect::StoreCounter(..) | RoleEffect::StoreAnswer(_) => {}
+                RoleEffect::SendEndorsed { institution, link, question } => {
+                    questions.entry(institution).or_default().push((link, question));
+                }
+                RoleEffect::VerifyExecuted { link, chain } => self.verifier.executed(link, *chain),
+                RoleEffect::Propose(entry) => {
+                    self.outgoing.push(entry.entry().encode());
+                    new |= self.pool(entry);
+                }
+                RoleEffect::Answer { slot, answer } => self.answer_question(slot, answer),
+                RoleEffect::Changed(link) => self.tell_waiting(&link)?,
+            }
+        }
+        for (institution, questions) in questions {
+            self.send_questions(&institution, questions);
+        }
+        if new { self.drive(Input::WorkArrived) } else { Ok(()) }
+    }
+
+    /// Sends questions in as few messages as their sizes allow.
+    fn send_questions(&self, institution: &MemberId, questions: Questions) {
+        let mut batch = Questions::new();
+        let mut bytes = 0_usize;
+        for (link, question) in questions {
+            let size = question.request.len().saturating_add(question.endorsement.len());
+            if batch.len() >= QUESTIONS_MAX || (bytes.saturating_add(size) > QUESTIONS_BYTES && !batch.is_empty()) {
+                self.send_batch(institution, std::mem::take(&mut batch));
+                bytes = 0;
+            }
+            bytes = bytes.saturating_add(size);
+            batch.push((link, question));
+        }
+        self.send_batch(institution, batch);
+    }
+
+    fn send_batch(&self, institution: &MemberId, batch: Questions) {
+        let (links, questions): (Vec<Link>, Vec<Question>) = batch.into_iter().unzip();
+        let (net, events) = (self.net.clone(), self.events.clone());
+        let peer = self.peers.get(institution).copied();
+        let institution = institution.clone();
+        self.runtime.spawn(async move {
+            let answers = match peer {
+                Some(peer) => match net.request(peer, Protocol::Trade, cbor::encode(&questions)).await {
+                    Ok(bytes) => cbor::decode::<Vec<Answer>>(&bytes, "answers", bytes.len())
+                        .inspect_err(|e| tracing::warn!(%institution, error = %e, "answers that cannot be read"))
+                        .ok(),
+                    Err(e) => {
+                        tracing::debug!(%institution, error = %e, "questions were not answered");
+                        None
+                    }
+                },
+                None => None,
+            };
+            let _stopping = events.send(Event::Answered { links, answers }).await;
+        });
+    }
+
+    fn tell_waiting(&mut self, link: &Link) -> Result<(), NodeError> {
+        if !self.waiting.contains_key(link) {
+            return Ok(());
+        }
+        let Some(bank) = &self.bank else { return Ok(()) };
+        let Some(row) = bank.trade(link)?.filter(|row| row.state.is_final()) else { return Ok(()) };
+        for reply in self.waiting.remove(link).into_iter().flatten() {
+            let _gone = reply.send(Ok(row.clone()));
+        }
+        Ok(())
+    }
+
+    fn show_status(&self) -> Result<(), NodeError> {
+        let ledger = self.state.ledger();
+        let head = ledger.head();
+        let connected = self.net.connected();
+        let peers = connected.iter().filter_map(|peer| self.members.get(peer));
+        let peers: Vec<String> = peers.map(ToString::to_string).collect();
+        let pool = self.state.pool().len() as u64;
+        let shown = self.status.borrow().clone();
+        if shown.height == self.state.height() && shown.pool == pool && shown.peers == peers && !shown.head.is_empty() {
+            return Ok(());
+        }
+        let (entries, trades) = self.store.counts()?;
+        self.status.send_replace(Status {
+            height: head.height,
+            head: head.block.to_string(),
+            account_root: ledger.root().to_string(),
+            time_ms: head.time_ms,
+            peers,
+            pool,
+            entries,
+            trades,
+            ..shown
+        });
+        Ok(())
+    }
+}

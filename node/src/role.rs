@@ -1,0 +1,84 @@
+//! What roles ask the node to do. Roles never touch sockets, disk or clock: they return these, and `node.rs` performs them,
+//! everything durable first.
+
+use std::sync::Arc;
+
+use stemma_chain_format::chain::Entry;
+use stemma_chain_format::hash::{AccountId, Link};
+use stemma_chain_format::member::MemberId;
+use stemma_chain_format::validate::VerifiedEntry;
+
+use crate::store::{AnswerRow, TradeRow};
+
+/// One thing to do.
+#[derive(Debug)]
+pub enum RoleEffect {
+    /// Make a request's row durable.
+    StoreTrade(Box<TradeRow>),
+    /// Make an accepted counter durable.
+    StoreCounter(AccountId, u64),
+    /// Make an answer durable.
+    StoreAnswer(Box<AnswerRow>),
+    /// Send a second chain, with its request, to an institution.
+    SendEndorsed {
+        /// The institution.
+        institution: MemberId,
+        /// The request's link, by which the answer is told.
+        link: Link,
+        /// What is sent.
+        question: Question,
+    },
+    /// Verify a third chain that came back, with the two before it.
+    VerifyExecuted {
+        /// The request's link.
+        link: Link,
+        /// The chain.
+        chain: Box<Entry>,
+    },
+    /// Put a verified entry to the network.
+    Propose(Arc<VerifiedEntry>),
+    /// Answer a bank's question.
+    Answer {
+        /// Which question.
+        slot: QuestionSlot,
+        /// The answer.
+        answer: Answer,
+    },
+    /// A request has changed its state; whoever waits for it is told.
+    Changed(Link),
+}
+
+/// A question's place in the message that brought it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QuestionSlot {
+    /// The message.
+    pub message: u64,
+    /// The question's index in it.
+    pub index: usize,
+}
+
+/// A second chain with its request, as a bank sends it.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Question {
+    /// The first chain's bytes.
+    #[n(0)]
+    pub request: minicbor::bytes::ByteVec,
+    /// The second chain's bytes.
+    #[n(1)]
+    pub endorsement: minicbor::bytes::ByteVec,
+}
+
+/// What an institution says to a second chain. The same second chain always gets the same answer.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(flat)]
+pub enum Answer {
+    /// The third chain's bytes.
+    #[n(0)]
+    Executed(#[n(0)] minicbor::bytes::ByteVec),
+    /// The signed refusal's bytes.
+    #[n(1)]
+    Refused(#[n(0)] minicbor::bytes::ByteVec),
+    /// Not decided: the institution has not yet seen the account's chain before. Ask again.
+    #[n(2)]
+    NotYet,
+}

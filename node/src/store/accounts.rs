@@ -1,0 +1,214 @@
+//! Accounts: state, lineage and credits by the account's number.
+
+use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
+use stemma_chain_format::account::AccountState;
+use stemma_chain_format::cbor;
+use stemma_chain_format::chain::Entry;
+use stemma_chain_format::endorsement::Credit;
+use stemma_chain_format::hash::AccountId;
+use stemma_chain_format::instrument::InstrumentId;
+use stemma_chain_format::ledger::{Account, Ledger};
+use stemma_chain_format::lineage::Listed;
+use stemma_chain_format::registry::Registry;
+use stemma_consensus::state::CommittedBlock;
+
+use super::{Place, Store, StoreError, short, tables};
+
+/// Largest encoding of one credit, in bytes.
+const CREDIT_BYTES_MAX: usize = 256;
+
+/// Writes what a block changes of accounts and listings.
+pub(super) fn write_changes(txn: &WriteTransaction, committed: &CommittedBlock<'_>) -> Result<(), StoreError> {
+    let mut numbers = txn.open_table(tables::NUMBERS)?;
+    let mut accounts = txn.open_table(tables::ACCOUNTS)?;
+    let mut credits = txn.open_table(tables::CREDITS)?;
+    let mut rows = Vec::with_capacity(committed.changes.accounts.len());
+    for (id, touched) in &committed.changes.accounts {
+        let known = numbers.get(&id.0)?.map(|value| value.value());
+        let number = match known {
+            Some(number) => number,
+            None => {
+                let number = numbers.len()?;
+                numbers.insert(&id.0, number)?;
+                number
+            }
+        };
+        rows.push((number, touched));
+    }
+    rows.sort_unstable_by_key(|(number, _)| *number);
+    for (number, touched) in rows {
+        accounts.insert(number, cbor::encode(&touched.state).as_slice())?;
+        let first = touched.state.credits_received.saturating_sub(touched.received.len() as u64);
+        for (credit, n) in touched.received.iter().zip(first..) {
+            credits.insert((number, n), cbor::encode(credit).as_slice())?;
+        }
+    }
+    let mut lineages = txn.open_table(tables::LINEAGES)?;
+    let mut listings = txn.open_table(tables::LISTINGS)?;
+    let height = committed.block.header.height;
+    for (entry, index) in committed.entries.iter().zip(0_u32..) {
+        let (account, sequence) = match entry.entry() {
+            Entry::Chain(chain) => {
+                let endorsement = chain.endorsement.record();
+                (endorsement.account, endorsement.sequence)
+            }
+            Entry::Opening(_) => (entry.id().into(), 0),
+            Entry::Listing(listing) => {
+                let instrument = listing.record().instrument.to_string();
+                listings.insert(instrument.as_str(), short(&entry.id().0))?;
+                continue;
+            }
+            Entry::Issuance(_) => continue,
+        };
+        if let Some(number) = numbers.get(&account.0)?.map(|value| value.value()) {
+            lineages.insert((number, sequence), (height, index))?;
+        }
+    }
+    Ok(())
+}
+
+impl Store {
+    /// The ledger as the last committed block left it; its root must be the one that the block certifies.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] where the stored balances do not give the certified root.
+    pub fn load_ledger(&self, registry: Registry, created_ms: u64) -> Result<Ledger, StoreError> {
+        let Some(last) = self.last_block()? else {
+            return Ok(Ledger::genesis(registry, created_ms));
+        };
+        let header = last.block.header;
+        let head = stemma_chain_format::ledger::Head {
+            height: header.height,
+            block: header.id(),
+            time_ms: header.time_ms,
+        };
+        let ledger = Ledger::from_parts(registry, self.load_accounts()?, self.listings()?, head);
+        let (expected, found) = (header.accounts_root, ledger.root());
+        if expected != found {
+            let what = format!("balances give the root {found}, block {} certifies {expected}", header.height);
+            return Err(StoreError::Damaged(what));
+        }
+        Ok(ledger)
+    }
+
+    fn load_accounts(&self) -> Result<Vec<Account>, StoreError> {
+        let txn = self.read()?;
+        let accounts = txn.open_table(tables::ACCOUNTS)?;
+        let credits = txn.open_table(tables::CREDITS)?;
+        let mut loaded = Vec::new();
+        for row in accounts.iter()? {
+            let (number, value) = row?;
+            let state = AccountState::decode(value.value()).map_err(StoreError::damaged)?;
+            let number = number.value();
+            let mut inbox = std::collections::VecDeque::new();
+            for row in credits.range((number, state.credits_absorbed)..(number, state.credits_received))? {
+                inbox.push_back(decode_credit(row?.1.value())?);
+            }
+            loaded.push(Account { state, inbox });
+        }
+        Ok(loaded)
+    }
+
+    /// All listed instruments, in the order of their names.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn listings(&self) -> Result<Vec<Listed>, StoreError> {
+        let listings = self.read()?.open_table(tables::LISTINGS)?;
+        let mut loaded = Vec::new();
+        for row in listings.iter()? {
+            let (instrument, _) = row?;
+            let instrument: InstrumentId = instrument.value().parse().map_err(StoreError::damaged)?;
+            let bytes = self.listing_bytes(&instrument)?;
+            let bytes = bytes.ok_or_else(|| StoreError::Damaged(format!("no listing of {instrument}")))?;
+            let Entry::Listing(listing) = Entry::decode(&bytes).map_err(StoreError::damaged)? else {
+                return Err(StoreError::Damaged(format!("the listing of {instrument} is none")));
+            };
+            loaded.push(Listed { link: listing.link(), listing: listing.record().clone() });
+        }
+        Ok(loaded)
+    }
+
+    /// The bytes of an instrument's listing entry.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn listing_bytes(&self, instrument: &InstrumentId) -> Result<Option<Vec<u8>>, StoreError> {
+        let txn = self.read()?;
+        let listings = txn.open_table(tables::LISTINGS)?;
+        let Some(half) = listings.get(instrument.to_string().as_str())?.map(|value| value.value()) else {
+            return Ok(None);
+        };
+        let entries = txn.open_table(tables::ENTRIES)?;
+        let place = entries.get(half)?.map(|value| value.value());
+        place.map(|(height, index)| self.entry_at(Place { height, index })).transpose()
+    }
+
+    /// An account as of the last block, with the height that it is true at.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn account(&self, id: &AccountId) -> Result<Option<(Account, u64)>, StoreError> {
+        let txn = self.read()?;
+        let numbers = txn.open_table(tables::NUMBERS)?;
+        let Some(number) = numbers.get(&id.0)?.map(|value| value.value()) else { return Ok(None) };
+        let accounts = txn.open_table(tables::ACCOUNTS)?;
+        let missing = || StoreError::Damaged(format!("account {id} has a number but no state"));
+        let value = accounts.get(number)?.ok_or_else(missing)?;
+        let state = AccountState::decode(value.value()).map_err(StoreError::damaged)?;
+        let credits = txn.open_table(tables::CREDITS)?;
+        let mut inbox = std::collections::VecDeque::new();
+        for row in credits.range((number, state.credits_absorbed)..(number, state.credits_received))? {
+            inbox.push_back(decode_credit(row?.1.value())?);
+        }
+        let height = txn.open_table(tables::BLOCKS)?.last()?.map_or(0, |(height, _)| height.value());
+        Ok(Some((Account { state, inbox }, height)))
+    }
+
+    /// Account ids in ascending order, at most `count`, from the one after `after` on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn account_ids(&self, after: Option<AccountId>, count: usize) -> Result<Vec<AccountId>, StoreError> {
+        use std::ops::Bound;
+        let numbers = self.read()?.open_table(tables::NUMBERS)?;
+        let from = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.0));
+        let range = numbers.range::<[u8; 32]>((from, Bound::Unbounded))?.take(count);
+        range.map(|row| Ok(AccountId(row?.0.value()))).collect()
+    }
+
+    /// Where the chains of an account's lineage up to a sequence stand, the opening first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn lineage(&self, id: &AccountId, sequence: u64) -> Result<Vec<Place>, StoreError> {
+        let txn = self.read()?;
+        let numbers = txn.open_table(tables::NUMBERS)?;
+        let Some(number) = numbers.get(&id.0)?.map(|value| value.value()) else { return Ok(Vec::new()) };
+        let lineages = txn.open_table(tables::LINEAGES)?;
+        let range = lineages.range((number, 0)..=(number, sequence))?;
+        range
+            .map(|row| {
+                let (height, index) = row?.1.value();
+                Ok(Place { height, index })
+            })
+            .collect()
+    }
+
+    /// The first `received` credits of an account, absorbed or not.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn credits(&self, id: &AccountId, received: u64) -> Result<Vec<Credit>, StoreError> {
+        let txn = self.read()?;
+        let numbers = txn.open_table(tables::NUMBERS)?;
+        let Some(number) = numbers.get(&id.0)?.map(|value| value.value()) else { return Ok(Vec::new()) };
+        let credits = txn.open_table(tables::CREDITS)?;
+        let range = credits.range((number, 0)..(number, received))?;
+        range.map(|row| decode_credit(row?.1.value())).collect()
+    }
+}
+
+fn decode_credit(bytes: &[u8]) -> Result<Credit, StoreError> {
+    cbor::decode(bytes, "credit", CREDIT_BYTES_MAX).map_err(StoreError::damaged)
+}

@@ -1,0 +1,159 @@
+//! The node's only store: one redb file. Each table is named in [`tables`], each kind of row has its file.
+//!
+//! Every write transaction is durable and committed in two phases, as redb's design asks of users with untrusted input.
+//! Keys are sequential or small wherever a chain costs a row: redb pays for random keys with whole pages.
+
+mod accounts;
+mod blocks;
+mod outbox;
+mod tables;
+mod trades;
+mod wal;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
+use stemma_chain_format::hash::NetworkId;
+use stemma_chain_format::member::MemberId;
+
+pub use blocks::Place;
+pub use outbox::{AnswerRow, Reserved, RoleWrites};
+pub use trades::{TradeRow, TradeState};
+pub use wal::StoreLog;
+
+/// Why the store failed. All of these are ours or the disk's fault; the node stops rather than go on without its store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be opened.
+    #[error("cannot open the store {path}")]
+    Open {
+        /// The file.
+        path: String,
+        /// The cause.
+        #[source]
+        source: redb::DatabaseError,
+    },
+    /// Reading or writing failed.
+    #[error("the store failed")]
+    Redb(#[source] Box<redb::Error>),
+    /// What is there is not what was written.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// The store was made for another member, network or version.
+    #[error("the store belongs to {found}, not to {expected}")]
+    Foreign {
+        /// Whose it should be.
+        expected: String,
+        /// Whose it is.
+        found: String,
+    },
+}
+
+macro_rules! from_redb {
+    ($($error:ident),*) => {$(
+        impl From<redb::$error> for StoreError {
+            /// All of redb's errors say the same to a node: its store failed; the cause is kept whole.
+            fn from(e: redb::$error) -> Self {
+                Self::Redb(Box::new(e.into()))
+            }
+        }
+    )*};
+}
+
+from_redb!(TransactionError, TableError, StorageError, CommitError);
+
+impl StoreError {
+    pub(crate) fn damaged(e: impl std::fmt::Display) -> Self {
+        Self::Damaged(e.to_string())
+    }
+}
+
+/// The version of the tables' layout.
+const LAYOUT_VERSION: u32 = 1;
+
+/// The store. Clones share it; reads see the last committed transaction and never wait for a write.
+#[derive(Clone)]
+pub struct Store {
+    db: Arc<Database>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens or makes the store of a member in a network. redb locks the file: a second process is refused.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(path: &Path, network: NetworkId, member: &MemberId) -> Result<Self, StoreError> {
+        let db = Database::builder()
+            .set_cache_size(256 << 20)
+            .create(path)
+            .map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
+        let store = Self { db: Arc::new(db) };
+        let owner = format!("layout {LAYOUT_VERSION}, network {network}, member {member}");
+        let txn = store.begin()?;
+        {
+            let mut meta = txn.open_table(tables::META)?;
+            let found = meta.get("owner")?.map(|value| value.value().to_owned());
+            match found {
+                Some(found) if found == owner => {}
+                Some(found) => return Err(StoreError::Foreign { expected: owner, found }),
+                None => {
+                    meta.insert("owner", owner.as_str())?;
+                }
+            }
+        }
+        tables::create_all(&txn)?;
+        txn.commit()?;
+        Ok(store)
+    }
+
+    /// Begins a write: durable, in two phases.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn begin(&self) -> Result<WriteTransaction, StoreError> {
+        let mut txn = self.db.begin_write()?;
+        txn.set_two_phase_commit(true);
+        Ok(txn)
+    }
+
+    /// Begins a read of the last committed state.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn read(&self) -> Result<ReadTransaction, StoreError> {
+        Ok(self.db.begin_read()?)
+    }
+
+    /// A note under a name, such as an institution's trading day.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let meta = self.read()?.open_table(tables::META)?;
+        Ok(meta.get(name)?.map(|value| value.value().to_owned()))
+    }
+
+    /// Stores a note under a name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn set_note(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        let txn = self.begin()?;
+        txn.open_table(tables::META)?.insert(name, value)?;
+        Ok(txn.commit()?)
+    }
+}
+
+/// The first half of an id: long enough that honest ids never meet, and half the key to store.
+fn short(id: &[u8; 32]) -> u128 {
+    let mut half = [0_u8; 16];
+    half.iter_mut().zip(id).for_each(|(to, from)| *to = *from);
+    u128::from_be_bytes(half)
+}

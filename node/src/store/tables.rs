@@ -1,0 +1,70 @@
+//! Every table, in one place: what its key and value are.
+
+use redb::{TableDefinition, WriteTransaction};
+
+use super::StoreError;
+
+/// Notes by name: `owner`, `trading-day`.
+pub(super) const META: TableDefinition<'static, &str, &str> = TableDefinition::new("meta");
+
+/// Height → CBOR `[block, certificate, [entry bytes, …]]`, a whole block as one value.
+pub(super) const BLOCKS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("blocks");
+/// Half of an entry's id → (height, index in the block).
+pub(super) const ENTRIES: TableDefinition<'static, u128, (u64, u32)> = TableDefinition::new("entries");
+/// `entries` and `trades` → how many were committed.
+pub(super) const COUNTS: TableDefinition<'static, &str, u64> = TableDefinition::new("counts");
+
+/// Account id → its number, given in the order of opening.
+pub(super) const NUMBERS: TableDefinition<'static, [u8; 32], u64> = TableDefinition::new("numbers");
+/// Account number → CBOR account state. A cache: an audit derives it anew from the chains.
+pub(super) const ACCOUNTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("accounts");
+/// (account number, sequence) → (height, index) of that chain; sequence 0 is the opening record.
+pub(super) const LINEAGES: TableDefinition<'static, (u64, u64), (u64, u32)> = TableDefinition::new("lineages");
+/// (account number, n) → CBOR of the n-th credit that the account received, from 0.
+pub(super) const CREDITS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new("credits");
+/// Instrument → half of its listing's id.
+pub(super) const LISTINGS: TableDefinition<'static, &str, u128> = TableDefinition::new("listings");
+
+/// Order of writing → (height, log entry) of consensus.
+pub(super) const WAL: TableDefinition<'static, u64, (u64, &[u8])> = TableDefinition::new("wal");
+
+/// A bank's requests: number in the order of arrival → CBOR trade row.
+pub(super) const TRADES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("trades");
+/// Half of a request's link → its number.
+pub(super) const TRADE_NUMBERS: TableDefinition<'static, u128, u64> = TableDefinition::new("trade_numbers");
+/// (half of an account id, request's number) → nothing: an account's requests in order.
+pub(super) const ACCOUNT_TRADES: TableDefinition<'static, (u128, u64), ()> = TableDefinition::new("account_trades");
+/// Numbers of the requests that are not final.
+pub(super) const OPEN_TRADES: TableDefinition<'static, u64, ()> = TableDefinition::new("open_trades");
+/// Account id → the highest counter accepted at this bank.
+pub(super) const COUNTERS: TableDefinition<'static, [u8; 32], u64> = TableDefinition::new("counters");
+
+/// An institution's answers: number in the order of answering → CBOR answer row.
+pub(super) const ANSWERS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("answers");
+/// Half of an endorsement's link → its answer's number.
+pub(super) const ANSWER_NUMBERS: TableDefinition<'static, u128, u64> = TableDefinition::new("answer_numbers");
+/// Numbers of the answers that reserve something: executed, not yet committed or expired.
+pub(super) const OPEN_ANSWERS: TableDefinition<'static, u64, ()> = TableDefinition::new("open_answers");
+
+/// Opens every table once, so that later reads find them.
+pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
+    txn.open_table(META)?;
+    txn.open_table(BLOCKS)?;
+    txn.open_table(ENTRIES)?;
+    txn.open_table(COUNTS)?;
+    txn.open_table(NUMBERS)?;
+    txn.open_table(ACCOUNTS)?;
+    txn.open_table(LINEAGES)?;
+    txn.open_table(CREDITS)?;
+    txn.open_table(LISTINGS)?;
+    txn.open_table(WAL)?;
+    txn.open_table(TRADES)?;
+    txn.open_table(TRADE_NUMBERS)?;
+    txn.open_table(ACCOUNT_TRADES)?;
+    txn.open_table(OPEN_TRADES)?;
+    txn.open_table(COUNTERS)?;
+    txn.open_table(ANSWERS)?;
+    txn.open_table(ANSWER_NUMBERS)?;
+    txn.open_table(OPEN_ANSWERS)?;
+    Ok(())
+}

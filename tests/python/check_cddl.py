@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Validates the golden vectors of chain-format/vectors against chain-format/spec/stemma.cddl.
+
+    check_cddl.py [CHAIN_FORMAT]
+
+Every record that is to be accepted must match its rule. How many of the others do not match is told as well: CDDL sees shape and
+range, not signatures or what relates records. Exits with 0 where all that must match do, else with 1.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from cddl_verifier import Validator
+
+RULES = {
+    "genesis": "genesis-file",
+    "opening": "signed-opening",
+    "request": "signed-request",
+    "endorsement": "signed-endorsement",
+    "execution": "signed-execution",
+    "issuance": "signed-issuance",
+    "listing": "signed-listing",
+    "refusal": "signed-refusal",
+    "entry": "entry",
+    "block": "block",
+    "vote": "vote",
+    "certified-header": "certified-header",
+    "account-state": "account-state",
+    "sparse-proof": "state-proof",
+    "bundle": "account-bundle",
+}
+
+
+def records(folder):
+    """Each record's name, verdict, rule and bytes."""
+    for path in sorted(folder.glob("*/*.json")):
+        vector = json.loads(path.read_text())
+        if rule := RULES.get(vector["record"]):
+            yield path.stem, vector["verdict"], rule, bytes.fromhex(vector["hex"])
+    for height, block in enumerate(json.loads((folder / "history.json").read_text())["blocks"], 1):
+        yield f"history, block {height}", "accept", "block", bytes.fromhex(block["block"])
+        for index, entry in enumerate(block["entries"]):
+            yield f"history, block {height}, entry {index}", "accept", "entry", bytes.fromhex(entry)
+
+
+def main(arguments):
+    chain_format = Path(arguments[0]) if arguments else Path(__file__).parents[2] / "chain-format"
+    validator = Validator(chain_format / "spec" / "stemma.cddl")
+    matched, wrong, refused, seen = 0, 0, 0, 0
+    for name, verdict, rule, data in records(chain_format / "vectors"):
+        result = validator.validate(data, root_type=rule)
+        if verdict == "reject":
+            refused, seen = refused + (not result.valid), seen + 1
+        elif result.valid:
+            matched += 1
+        else:
+            wrong += 1
+            for diagnostic in result.diagnostics:
+                print(f"{name}: {diagnostic.path_text}: {diagnostic.message}")
+    print(f"{matched} records match, {wrong} should and do not; {refused} of {seen} to reject do not match")
+    return 1 if wrong or not matched else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Judges the golden vectors of chain-format/vectors with the second implementation, and compares verdict, id and rule.
+
+    check_vectors.py [VECTORS]
+
+Exits with 0 where every verdict is the vector's, with 1 where one differs.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from stemma_encoding import H, Broken, decode, encode, need, same, verifies
+from stemma_ledger import Ledger
+from stemma_records import RECORDS, Registry, Signed, signed_bytes
+from stemma_verify import (
+    Entry, account_state, certified_header, keyed, prove_absent, prove_present, read_block, read_bundle, state_proof,
+    validate_endorsement, validate_entry, validate_request, verify_bundle, verify_checkpoint, vote,
+)
+
+
+class Judge:
+    def __init__(self, folder):
+        genesis = json.loads((folder / "accept" / "genesis.json").read_text())
+        self.registry = Registry(bytes.fromhex(genesis["hex"]))
+        self.ledger = Ledger(self.registry)
+        for block in json.loads((folder / "history.json").read_text())["blocks"]:
+            self.replay(read_block(bytes.fromhex(block["block"])), map(bytes.fromhex, block["entries"]))
+
+    def replay(self, block, raw):
+        entries = [Entry(data, "entry") for data in raw]
+        same("block", "history.entries", block["entries"], [entry.id for entry in entries])
+        for entry in entries:
+            validate_entry(entry, self.registry)
+            self.ledger = self.ledger.after(entry)
+        self.ledger.height = block["header"]["height"]
+        same("block", "history.accounts_root", block["header"]["accounts_root"], self.ledger.root())
+
+    def id_of(self, vector):
+        """The id that a vector's step gives; Broken where it refuses."""
+        data, step, kind = bytes.fromhex(vector["hex"]), vector["step"], vector["record"]
+        given = vector.get("with", {})
+        if step in ("present", "absent"):
+            proof = decode(data, state_proof, "proof", 2**16)
+            root, key = bytes.fromhex(given["root"]), bytes.fromhex(given["key"])
+            if step == "present":
+                prove_present(proof, root, key, bytes.fromhex(given["value"]))
+            else:
+                prove_absent(proof, root, key)
+            return root
+        if step == "include":
+            return self.include(data, given)
+        read, found = self.read(kind, data)
+        if step == "verify":
+            self.verify(kind, found, given)
+        if step == "apply":
+            validate_entry(found, self.registry)
+            self.ledger.after(found)
+        return read
+
+    def read(self, kind, data):
+        """The record's id, and the record."""
+        if kind in RECORDS:
+            stage = Signed(data, kind, kind)
+            return stage.link, stage
+        if kind == "genesis":
+            registry = Registry(data)
+            return registry.network, registry
+        if kind == "entry":
+            entry = Entry(data, "entry")
+            return entry.id, entry
+        if kind == "block":
+            block = read_block(data)
+            return H(encode(keyed(block["header"]))), block
+        if kind == "certified-header":
+            found = decode(data, certified_header, "header", 2**20)
+            return H(encode(keyed(found[0]))), found
+        if kind == "bundle":
+            return H(data), read_bundle(data)
+        reader, bytes_max = {"account-state": (account_state, 41_472), "vote": (vote, 4096)}[kind]
+        decode(data, reader, kind, bytes_max)
+        return H(data), data
+
+    def verify(self, kind, found, given):
+        if kind == "entry":
+            validate_entry(found, self.registry)
+        elif kind == "certified-header":
+            verify_checkpoint(*found, self.registry)
+        elif kind == "bundle":
+            verify_bundle(found, self.registry)
+        elif kind == "vote":
+            key, signature = bytes.fromhex(given["key"]), bytes.fromhex(given["signature"])
+            holds = verifies(key, signed_bytes("vote", key, found), signature)
+            need(holds, "signature", "vote.signature", "a signature by the key", "none")
+        elif kind == "refusal":
+            same("network", "refusal.network", self.registry.network, found["network"])
+            member = self.registry.members.get(found["member"])
+            need(member, "signer", "refusal.member", "a member", found["member"])
+            same("signer", "refusal.signer", member["member_key"], found.key)
+            found.check_signature()
+        else:
+            request = found if kind == "request" else Signed(bytes.fromhex(given["request"]), "request", "request")
+            validate_request(request, self.registry)
+            if kind == "endorsement":
+                validate_endorsement(request, found, self.registry)
+                request.check_signature()
+            found.check_signature()
+
+    def include(self, path, given):
+        """RFC 9162, section 2.1.3.2."""
+        index, size = int(given["index"]), int(given["size"])
+        root, found = bytes.fromhex(given["root"]), bytes.fromhex(given["leaf"])
+        need(index < size, "proof", "merkle.path", "an index below the size", index)
+        last = size - 1
+        for at in range(0, len(path), 32):
+            sibling = path[at : at + 32]
+            need(last > 0, "proof", "merkle.path", "a path as long as the tree is high", "longer")
+            if index % 2 or index == last:
+                found = H(b"\1", sibling, found)
+                while index % 2 == 0 and index:
+                    index, last = index >> 1, last >> 1
+            else:
+                found = H(b"\1", found, sibling)
+            index, last = index >> 1, last >> 1
+        need(last == 0, "proof", "merkle.path", "a path as long as the tree is high", "shorter")
+        same("proof", "merkle.path", root, found)
+        return root
+
+
+def main(arguments):
+    folder = Path(arguments[0]) if arguments else Path(__file__).parents[2] / "chain-format" / "vectors"
+    judge, counts, differing = Judge(folder), {"accept": 0, "reject": 0}, 0
+    for path in sorted(folder.glob("*/*.json")):
+        vector = json.loads(path.read_text())
+        counts[vector["verdict"]] += 1
+        try:
+            found, shown = ("accept", judge.id_of(vector).hex()), "accepted"
+        except Broken as broken:
+            found, shown = ("reject", broken.rule), str(broken)
+        expected = (vector["verdict"], vector.get("id", vector.get("rule")))
+        if found != expected:
+            differing += 1
+            print(f"{path.parent.name}/{path.stem}: expected {expected}, found {found}: {shown}")
+    print(f"{counts['accept']} to accept, {counts['reject']} to reject, {differing} differ")
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

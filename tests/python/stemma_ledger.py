@@ -1,0 +1,110 @@
+"""The ledger of Stemma: validation.md's *entries in the ledger*, and block.md's state tree, of chain-format/spec."""
+
+import copy
+
+from stemma_encoding import H, ZERO, derived, encode, need, same
+from stemma_records import AUDITOR, OWN_PURPOSES
+from stemma_verify import CHAIN, ISSUANCE, LISTING, OPENING, add, follow, keyed, opened
+
+
+class Ledger:
+    """Accounts with their inboxes, listings, and the height of the last block."""
+
+    def __init__(self, registry):
+        self.registry, self.height = registry, 0
+        self.accounts, self.inboxes, self.listings, self.own = {}, {}, {}, {}
+        for member in registry.members.values():
+            if member["role"] != AUDITOR:
+                for purpose in OWN_PURPOSES:
+                    account = registry.own_account(member["id"], purpose)
+                    self.own[account] = member["id"]
+                    self.accounts[account] = opened(account, member["id"], member["member_key"])
+
+    def after(self, entry):
+        """The ledger after an entry that is valid by itself; this one stays as it is."""
+        # The registry does not change, so it is shared.
+        after = copy.copy(self)
+        after.accounts, after.inboxes = copy.deepcopy(self.accounts), copy.deepcopy(self.inboxes)
+        after.listings = dict(self.listings)
+        {CHAIN: after.chain, OPENING: after.opening, ISSUANCE: after.issuance, LISTING: after.listing}[entry.kind](entry)
+        return after
+
+    def opening(self, entry):
+        need(entry.id not in self.accounts, "duplicate", "opening", "an account not yet open", entry.id)
+        (record,) = entry.stages
+        self.accounts[entry.id] = opened(entry.id, record["bank"], record["key"])
+
+    def listing(self, entry):
+        (record,) = entry.stages
+        fresh = record["instrument"] not in self.listings
+        need(fresh, "duplicate", "listing.instrument", "an instrument not yet listed", record["instrument"])
+        self.listings[record["instrument"]] = record
+
+    def chain(self, entry):
+        request, endorsement, execution = entry.stages
+        height, last = self.height + 1, self.height + 1 + self.registry.parameters["expiry_blocks_max"]
+        expires = endorsement["expires"]
+        need(height <= expires <= last, "expiry", "endorsement.expires", f"{height} to {last}", expires)
+        listed = self.listings.get(request["trade"]["instrument"])
+        need(listed, "listing", "request.trade.instrument", "a listed instrument")
+        account = endorsement["account"]
+        state = self.open_account(account)
+        waiting = self.inboxes.get(account, [])[state["credits_absorbed"] :]
+        self.accounts[account] = follow(state, entry, waiting, listed)
+        touched = [account]
+        for index, posting in enumerate(execution["postings"]):
+            other, name, units = posting["account"], posting["instrument"], posting["amount"]
+            if other == account:
+                continue
+            if units > 0:
+                self.credit(other, {"source": entry.id, "index": index, "instrument": name, "amount": units})
+            else:
+                add(self.open_account(other)["holdings"], name, units)
+            touched.append(other)
+        for other in touched:
+            for name, units in self.accounts[other]["holdings"].items() if other in self.own else ():
+                issued = name.split("/")[0] == self.own[other]
+                need(units >= 0 or issued, "overdraft", f"execution.postings.{name}", "0 or above", units)
+
+    def issuance(self, entry):
+        (record,) = entry.stages
+        name = record["instrument"]
+        need(name in self.listings, "listing", "issuance.instrument", "a listed instrument", name)
+        state = self.open_account(self.registry.own_account(record["issuer"], "settlement"))
+        same("sequence", "issuance.parent", state["head"], record["parent"])
+        same("sequence", "issuance.sequence", state["sequence"] + 1, record["sequence"])
+        add(state["holdings"], name, -sum(units for _, units in record["credits"]))
+        state["head"], state["sequence"] = entry.id, record["sequence"]
+        for index, (account, units) in enumerate(record["credits"]):
+            self.credit(account, {"source": entry.id, "index": index, "instrument": name, "amount": units})
+
+    def open_account(self, account):
+        need(account in self.accounts, "account", "account", "an open account", account)
+        return self.accounts[account]
+
+    def credit(self, account, credit):
+        state = self.open_account(account)
+        if account in self.own:
+            add(state["holdings"], credit["instrument"], credit["amount"])
+            return
+        self.inboxes.setdefault(account, []).append(credit)
+        state["credits_received"] += 1
+        state["credits_digest"] = H(state["credits_digest"], encode(keyed(credit)))
+
+    def root(self):
+        leaves = {account: encode(keyed(state)) for account, state in self.accounts.items()}
+        for name, record in self.listings.items():
+            key = derived("stemma 2026 instrument leaf key", self.registry.network + name.encode())
+            leaves[key] = encode(record.link)
+        return tree_root([(key, H(b"\2", key, H(value))) for key, value in leaves.items()])
+
+
+def tree_root(leaves, depth=0):
+    """The state tree, over pairs of key and leaf hash."""
+    if len(leaves) < 2:
+        return leaves[0][1] if leaves else ZERO
+    sides = ([], [])
+    for leaf in leaves:
+        sides[leaf[0][depth // 8] >> (7 - depth % 8) & 1].append(leaf)
+    left, right = (tree_root(side, depth + 1) for side in sides)
+    return H(b"\3", left, right)

@@ -1,0 +1,261 @@
+"""Envelopes, the genesis and the signed records of Stemma: envelope.md, genesis.md, account.md, stages.md and
+issuance-listing.md of chain-format/spec."""
+
+import re
+
+import cbor2
+
+from stemma_encoding import (
+    AMOUNT_MAX, H, admitted, amount, array, decode, derived, empty_map, encode, enumeration, exactly, h32,
+    holdings, instrument, issuer, member_id, merkle_root, need, octets, parts, price, record, same, signature64,
+    size, text, u32, u64, u8, verifies,
+)
+
+# --- envelope.md ---------------------------------------------------------------------------------------------------
+
+
+def content_type(kind):
+    return f"application/vnd.stemma.{kind}+cbor"
+
+
+def protected_header(kind, key):
+    return encode({1: -8, 3: content_type(kind), 4: key})
+
+
+def signed_bytes(kind, key, payload):
+    return encode(["Signature1", protected_header(kind, key), b"", payload])
+
+
+class Signed:
+    """A record with its envelope; its signature is checked by `check_signature`."""
+
+    def __init__(self, data, kind, place):
+        read, check, bytes_max = RECORDS[kind]
+        payload, self.signature, self.key = decode(data, envelope(kind), place, bytes_max)
+        self.record = decode(payload, read, place, bytes_max)
+        check(self.record, place)
+        self.kind, self.payload, self.link, self.place = kind, payload, H(data), place
+
+    def __getitem__(self, field):
+        return self.record[field]
+
+    def check_signature(self):
+        holds = verifies(self.key, signed_bytes(self.kind, self.key, self.payload), self.signature)
+        need(holds, "signature", f"{self.place}.signature", f"a signature by {self.key.hex()}", "none")
+
+
+def envelope(kind):
+    def read(value, place):
+        tagged = isinstance(value, cbor2.CBORTag) and value.tag == 18
+        need(tagged, "encoding", place, "a tagged COSE_Sign1", "otherwise")
+        protected, _, payload, signature = parts(octets, empty_map, octets, signature64)(value.value, place)
+        return payload, signature, signer(protected, kind, place)
+
+    return read
+
+
+def signer(protected, kind, place):
+    """The header is fixed but for its last 32 bytes, the key."""
+    key = protected[-32:]
+    holds = len(key) == 32 and protected == protected_header(kind, key)
+    need(holds, "encoding", place, f"the protected header of {content_type(kind)}", protected)
+    return key
+
+
+# --- genesis.md ----------------------------------------------------------------------------------------------------
+
+BANK, INSTITUTION, AUDITOR = range(3)
+OWN_PURPOSES = ("settlement", "promotion", "fees")
+
+member = record(
+    id=member_id, role=enumeration(3), name=text, member_key=h32, network_key=h32, validator_key_opt=h32, power=u64
+)
+parameters = record(block_entries_max=u32, clock_drift_ms_max=u64, expiry_blocks_max=u64)
+genesis_record = record(format=u32, name=text, created_ms=u64, members=array(member), parameters=parameters)
+
+
+def utf8_length(value):
+    return len(value.encode())
+
+
+def cose_sign(value, place):
+    tagged = isinstance(value, cbor2.CBORTag) and value.tag == 98
+    need(tagged, "encoding", place, "a tagged COSE_Sign", "otherwise")
+    signature = parts(octets, empty_map, signature64)
+    _, _, payload, signatures = parts(exactly(0), empty_map, octets, array(signature))(value.value, place)
+    need(len(signatures) <= 256, "encoding", place, "at most 256 signatures", len(signatures))
+    return payload, signatures
+
+
+class Registry:
+    """The members that a genesis file founds."""
+
+    def __init__(self, data):
+        payload, signatures = decode(data, cose_sign, "genesis", 2**20)  # steps 1, 2
+        genesis = decode(payload, genesis_record, "genesis", 2**20)
+        self.network, self.parameters = H(data), genesis["parameters"]
+        self.members = {m["id"]: m for m in genesis["members"]}
+        check_genesis(genesis)
+        members = genesis["members"]
+        same("genesis", "genesis.signatures", len(members), len(signatures))  # step 6
+        for m, (protected, _, signature) in zip(members, signatures):
+            place, key = f"genesis.signatures.{m['id']}", m["member_key"]
+            same("genesis", place, protected_header("genesis", key), protected)
+            covered = encode(["Signature", b"", protected, b"", payload])
+            need(verifies(key, covered, signature), "genesis", place, "a signature that verifies", "none")
+        # The leaves are the members' own encodings, as they stand in the payload.
+        raw = cbor2.loads(payload)[3]
+        self.root = merkle_root([H(b"\0", encode(m)) for m in raw])
+        self.validators = {m["id"]: m for m in members if m["power"] > 0}
+
+    def own_account(self, member, purpose):
+        return derived("stemma 2026 member account id", self.network + f"{purpose}/{member}".encode())
+
+    def own_accounts(self, member):
+        return {self.own_account(member, purpose) for purpose in OWN_PURPOSES}
+
+    def require(self, place, member, role, key):
+        found = self.members.get(member)
+        need(found, "signer", place, "a member of this network", member)
+        same("signer", place, role, found["role"])
+        same("signer", place, found["member_key"], key)
+
+
+def check_genesis(genesis):
+    """Steps 3 to 5."""
+    same("genesis", "genesis.format", 1, genesis["format"])
+    need(1 <= utf8_length(genesis["name"]) <= 256, "genesis", "genesis.name", "1 to 256 bytes")
+    need(1 <= len(genesis["members"]) <= 256, "genesis", "genesis.members", "1 to 256 members")
+    previous, keys, power = "", set(), 0
+    for m in genesis["members"]:
+        place = f"genesis.members.{m['id']}"
+        need(1 <= utf8_length(m["name"]) <= 256, "member", place, "a name of 1 to 256 bytes")
+        need((m["validator_key"] is not None) == (m["power"] > 0), "member", place, "a validator key with power")
+        need(m["role"] != AUDITOR or m["power"] == 0, "member", place, "no power for an auditor", m["power"])
+        own = [m[name] for name in ("member_key", "network_key", "validator_key") if m[name] is not None]
+        need(all(map(admitted, own)), "member", place, "keys that are admitted")
+        need(previous < m["id"], "genesis", place, "ids in ascending order", previous)
+        for key in own:
+            need(key not in keys, "genesis", place, "each key once", key)
+            keys.add(key)
+        previous, power = m["id"], power + m["power"]
+    need(1 <= power < 2**32, "genesis", "genesis.members", "a total power of 1 to 2^32 - 1", power)
+    limits = genesis["parameters"]
+    need(1 <= limits["block_entries_max"] <= 10_000, "genesis", "parameters.block_entries_max", "1 to 10000")
+    need(1 <= limits["expiry_blocks_max"] <= 1_000_000, "genesis", "parameters.expiry_blocks_max", "1 to 1000000")
+
+
+# --- account.md, stages.md, issuance-listing.md: the records and their own ranges ----------------------------------
+
+opening = record(network=h32, bank=member_id, key=h32, nonce=exactly(16))
+credit = record(source=h32, index=u32, instrument=instrument, amount=amount)
+account_state = record(
+    account=h32, bank=member_id, key=h32, sequence=u64, head=h32, counter=u64, holdings=holdings,
+    credits_received=u64, credits_absorbed=u64, credits_digest=h32,
+)  # fmt: skip
+trade = record(side=enumeration(2), instrument=instrument, size=size, cash=instrument, limit_opt=price)
+request = record(
+    network=h32, account=h32, counter=u64, bank=member_id, institution=member_id, trade=trade,
+    identity=record(kind=text, commitment=h32), expires_opt=u64, referral_opt=octets,
+)  # fmt: skip
+credit_terms = record(level=u8, rules=u32, lines=holdings)
+endorsement = record(
+    network=h32, request=h32, bank=member_id, account=h32, parent=h32, sequence=u64, absorbed=array(credit),
+    holdings=holdings, credit=credit_terms, verifier=h32, expires=u64,
+)  # fmt: skip
+posting = record(account=h32, instrument=instrument, amount=amount, purpose=enumeration(3))
+execution = record(
+    network=h32, endorsement=h32, institution=member_id, account=h32, listing=h32, quantity=amount, price=price,
+    fee=amount, postings=array(posting), holdings=holdings, executed_ms=u64,
+)  # fmt: skip
+listing = record(
+    network=h32, instrument=instrument, kind=enumeration(5), decimals=u8, name=text, quoted_in_opt=text
+)
+issuance = record(
+    network=h32, issuer=member_id, parent=h32, sequence=u64, instrument=instrument, credits=array(parts(h32, amount))
+)
+refusal = record(
+    network=h32, member=member_id, refused=h32, reason=enumeration(18), expected=text, found=text, refused_ms=u64
+)
+BUY, SELL = range(2)
+TRADE, FEE, REWARD = range(3)
+CURRENCY = 0
+
+
+def in_range(holds, place, expected):
+    need(holds, "range", place, expected)
+
+
+def price_in_range(value, place):
+    mantissa, scale = value
+    formed = mantissa > 0 and scale <= 12 and (scale == 0 or mantissa % 10 != 0)
+    in_range(formed, place, "a price above 0 in its one form")
+
+
+def check_opening(r, place):
+    in_range(admitted(r["key"]), f"{place}.key", "a key that is admitted")
+
+
+def check_request(r, place):
+    t = r["trade"]
+    in_range(r["counter"] > 0, f"{place}.counter", "above 0")
+    in_range(t["size"][1] > 0, f"{place}.trade.size", "above 0")
+    if t["limit"] is not None:
+        price_in_range(t["limit"], f"{place}.trade.limit")
+    in_range(issuer(t["instrument"]) == r["institution"], f"{place}.trade.instrument", "the institution's")
+    in_range(issuer(t["cash"]) == r["bank"], f"{place}.trade.cash", "the bank's")
+    kind = re.fullmatch("[a-z0-9-]{1,32}", r["identity"]["kind"], re.ASCII)
+    in_range(kind, f"{place}.identity.kind", "lowercase letters, digits, hyphens")
+    in_range(len(r["referral"] or b"") <= 1024, f"{place}.referral", "at most 1024 bytes")
+
+
+def check_endorsement(r, place):
+    in_range(r["sequence"] > 0, f"{place}.sequence", "above 0")
+    in_range(len(r["absorbed"]) <= 512, f"{place}.absorbed", "at most 512")
+    in_range(all(c["amount"] > 0 for c in r["absorbed"]), f"{place}.absorbed", "amounts above 0")
+    for name, line in r["credit"]["lines"].items():
+        in_range(line > 0, f"{place}.credit.lines.{name}", "above 0")
+        in_range(issuer(name) == r["bank"], f"{place}.credit.lines.{name}", "an instrument of the bank")
+
+
+def check_execution(r, place):
+    in_range(r["quantity"] > 0, f"{place}.quantity", "above 0")
+    in_range(r["fee"] >= 0, f"{place}.fee", "0 or above")
+    price_in_range(r["price"], f"{place}.price")
+    in_range(1 <= len(r["postings"]) <= 64, f"{place}.postings", "1 to 64")
+    in_range(all(p["amount"] != 0 for p in r["postings"]), f"{place}.postings", "amounts other than 0")
+
+
+def check_listing(r, place):
+    in_range(r["decimals"] <= 18, f"{place}.decimals", "at most 18")
+    in_range(1 <= utf8_length(r["name"]) <= 256, f"{place}.name", "1 to 256 bytes")
+    quoted = r["quoted_in"]
+    code = quoted is not None and re.fullmatch("[A-Z0-9]{1,24}", quoted, re.ASCII)
+    holds = quoted is None if r["kind"] == CURRENCY else code
+    in_range(holds, f"{place}.quoted_in", "a code, absent for a currency")
+
+
+def check_issuance(r, place):
+    in_range(r["sequence"] > 0, f"{place}.sequence", "above 0")
+    in_range(issuer(r["instrument"]) == r["issuer"], f"{place}.instrument", "the issuer's")
+    in_range(1 <= len(r["credits"]) <= 1024, f"{place}.credits", "1 to 1024")
+    in_range(all(units > 0 for _, units in r["credits"]), f"{place}.credits", "amounts above 0")
+    accounts = {account for account, _ in r["credits"]}
+    in_range(len(accounts) == len(r["credits"]), f"{place}.credits", "each account once")
+    in_range(sum(units for _, units in r["credits"]) <= AMOUNT_MAX, f"{place}.credits", "at most 2^96 in all")
+
+
+def check_refusal(r, place):
+    for field in ("expected", "found"):
+        in_range(utf8_length(r[field]) <= 256, f"{place}.{field}", "at most 256 bytes")
+
+
+RECORDS = {
+    "opening": (opening, check_opening, 1024),
+    "request": (request, check_request, 4096),
+    "endorsement": (endorsement, check_endorsement, 96 * 1024),
+    "execution": (execution, check_execution, 96 * 1024),
+    "issuance": (issuance, check_issuance, 128 * 1024),
+    "listing": (listing, check_listing, 1024),
+    "refusal": (refusal, check_refusal, 4096),
+}

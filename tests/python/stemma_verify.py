@@ -1,0 +1,376 @@
+#!/usr/bin/env python3
+"""Verifies a Stemma account bundle against a genesis file; a second implementation, written from chain-format/spec alone.
+
+    stemma_verify.py GENESIS BUNDLE
+
+Prints `verified`, `refuted` or `unreadable` with the reason, and exits with 0, 1 or 3 (2 for wrong usage). Comments name the
+numbered steps of the specification's pages.
+"""
+
+import sys
+
+from stemma_encoding import (
+    AMOUNT_MAX, H, HOLDINGS_MAX, ZERO, Broken, array, decode, encode, enumeration, h32,
+    issuer, member_id, merkle_root, need, octets, parts, record, same, signature64, u32, u64, verifies,
+)
+from stemma_records import (
+    BANK, BUY, CURRENCY, FEE, INSTITUTION, REWARD, TRADE, Registry, Signed, account_state, credit, signed_bytes,
+)
+
+# --- block.md ------------------------------------------------------------------------------------------------------
+
+ENTRY_STAGES = [("request", "endorsement", "execution"), ("opening",), ("issuance",), ("listing",)]
+CHAIN, OPENING, ISSUANCE, LISTING = range(4)
+
+header = record(
+    network=h32, height=u64, parent=h32, time_ms=u64, proposer=member_id, entries_root=h32, accounts_root=h32,
+    registry_root=h32,
+)  # fmt: skip
+certificate = record(height=u64, round=u32, block=h32, signatures=array(parts(member_id, signature64)))
+certified_header = parts(header, certificate)
+block = record(header=header, entries=array(h32))
+vote = record(network=h32, kind=enumeration(2), height=u64, round=u32, block_opt=h32, validator=member_id)
+state_proof = record(siblings=array(h32), other_opt=parts(h32, h32))
+
+
+class Entry:
+    def __init__(self, data, place):
+        read = parts(enumeration(4), array(octets))
+        self.kind, stages = decode(data, read, place, 200 * 1024)
+        kinds = ENTRY_STAGES[self.kind]
+        same("encoding", f"{place}.stages", len(kinds), len(stages))
+        self.stages = [Signed(stage, kind, f"{place}.{kind}") for stage, kind in zip(stages, kinds)]
+        self.id, self.place = self.stages[-1].link, place
+
+
+def read_block(data):
+    found = decode(data, block, "block", 344_096)
+    need(len(found["entries"]) <= 10_000, "block", "block.entries", "at most 10000", len(found["entries"]))
+    root = merkle_root([H(b"\0", entry) for entry in found["entries"]])
+    same("block", "header.entries_root", root, found["header"]["entries_root"])
+    return found
+
+
+def prove_present(proof, root, key, value):
+    need(proof["other"] is None, "proof", "proof.other", "nothing", "a leaf")
+    lead(proof, root, key, H(b"\2", key, H(value)))
+
+
+def prove_absent(proof, root, key):
+    if proof["other"] is None:
+        return lead(proof, root, key, ZERO)
+    other, value_hash = proof["other"]
+    length = len(proof["siblings"])
+    shared = length <= 256 and int.from_bytes(other) >> 256 - length == int.from_bytes(key) >> 256 - length
+    need(shared and other != key, "proof", "proof.other", "another key on the same path", other)
+    return lead(proof, root, key, H(b"\2", other, value_hash))
+
+
+def lead(proof, root, key, found):
+    need(len(proof["siblings"]) <= 256, "proof", "proof.siblings", "at most 256", len(proof["siblings"]))
+    for depth, sibling in reversed(list(enumerate(proof["siblings"]))):
+        right = key[depth // 8] >> (7 - depth % 8) & 1
+        found = H(b"\3", sibling, found) if right else H(b"\3", found, sibling)
+    same("proof", "proof.root", root, found)
+
+
+def verify_checkpoint(head, cert, registry):
+    """Certificate, steps 1 to 4; gives the power that signed and the total."""
+    same("certificate", "certificate.height", head["height"], cert["height"])
+    same("certificate", "certificate.block", H(encode(keyed(head))), cert["block"])
+    need(len(cert["signatures"]) <= 256, "certificate", "certificate.signatures", "at most 256")
+    previous, power = "", 0
+    for validator, _ in cert["signatures"]:
+        known = registry.validators.get(validator)
+        need(known, "certificate", f"certificate.{validator}", "a validator", "none")
+        need(previous < validator, "certificate", f"certificate.{validator}", "ids in ascending order", previous)
+        previous, power = validator, power + known["power"]
+    for validator, signature in cert["signatures"]:
+        key = registry.validators[validator]["validator_key"]
+        vote = {0: head["network"], 1: 1, 2: cert["height"], 3: cert["round"], 4: cert["block"], 5: validator}
+        holds = verifies(key, signed_bytes("vote", key, encode(vote)), signature)
+        need(holds, "certificate", f"certificate.{validator}", "a signature on this block", "none")
+    total = sum(v["power"] for v in registry.validators.values())
+    need(3 * power > 2 * total, "certificate", "certificate.power", f"more than two thirds of {total}", power)
+    return power, total
+
+
+def keyed(fields):
+    """A record without optional fields, as the map that it was read from."""
+    return dict(enumerate(fields.values()))
+
+
+# --- validation.md -------------------------------------------------------------------------------------------------
+
+
+def opened(account, bank, key):
+    """The state of an account without chains (account.md)."""
+    return {
+        "account": account, "bank": bank, "key": key, "sequence": 0, "head": account, "counter": 0, "holdings": {},
+        "credits_received": 0, "credits_absorbed": 0, "credits_digest": ZERO,
+    }  # fmt: skip
+
+
+def add(held, name, units):
+    total = held.get(name, 0) + units
+    need(abs(total) <= AMOUNT_MAX, "range", f"holdings.{name}", "at most 2^96", total)
+    held.pop(name, None)
+    if total:
+        held[name] = total
+    need(len(held) <= HOLDINGS_MAX, "range", "holdings", "at most 512 instruments", len(held))
+
+
+def bounded_sum(amounts, rule, place):
+    total = 0
+    for units in amounts:
+        total += units
+        need(abs(total) <= AMOUNT_MAX, rule, place, "sums of at most 2^96", total)
+    return total
+
+
+def validate_entry(entry, registry):
+    """An entry by itself: every rule, then every signature."""
+    if entry.kind == CHAIN:
+        validate_chain(*entry.stages, registry)
+    else:
+        (stage,) = entry.stages
+        same("network", f"{stage.place}.network", registry.network, stage["network"])
+        if entry.kind == LISTING:
+            role = BANK if stage["kind"] == CURRENCY else INSTITUTION
+            registry.require(f"{stage.place}.signer", issuer(stage["instrument"]), role, stage.key)
+        else:
+            signing = stage["bank" if entry.kind == OPENING else "issuer"]
+            registry.require(f"{stage.place}.signer", signing, BANK, stage.key)
+    for stage in entry.stages:
+        stage.check_signature()
+
+
+def validate_chain(req, end, exe, registry):
+    """A chain by itself, steps 1 to 15."""
+    validate_request(req, registry)
+    validate_endorsement(req, end, registry)
+    same("network", f"{exe.place}.network", registry.network, exe["network"])
+    same("link", f"{exe.place}.endorsement", end.link, exe["endorsement"])
+    for field in ("institution", "account"):
+        same("agreement", f"{exe.place}.{field}", req[field], exe[field])
+    registry.require(f"{exe.place}.signer", exe["institution"], INSTITUTION, exe.key)
+    money_holds(end, exe, registry.own_accounts(exe["institution"]))
+
+
+def validate_request(req, registry):
+    """Steps 1 and 2."""
+    same("network", f"{req.place}.network", registry.network, req["network"])
+    for field, role in (("bank", BANK), ("institution", INSTITUTION)):
+        found = registry.members.get(req[field])
+        need(found and found["role"] == role, "agreement", f"{req.place}.{field}", f"the role {role}", req[field])
+
+
+def validate_endorsement(req, end, registry):
+    """Steps 3 to 7."""
+    same("network", f"{end.place}.network", registry.network, end["network"])
+    same("link", f"{end.place}.request", req.link, end["request"])
+    for field in ("bank", "account"):
+        same("agreement", f"{end.place}.{field}", req[field], end[field])
+    registry.require(f"{end.place}.signer", end["bank"], BANK, end.key)
+    if req["expires"] is not None:
+        need(end["expires"] <= req["expires"], "expiry", f"{end.place}.expires", req["expires"], end["expires"])
+
+
+def money_holds(end, exe, own):
+    """Steps 12 to 15."""
+    place, postings = f"{exe.place}.postings", exe["postings"]
+    for name in dict.fromkeys(p["instrument"] for p in postings):
+        total = bounded_sum((p["amount"] for p in postings if p["instrument"] == name), "balance", place)
+        same("balance", f"{place}.{name}", 0, total)
+    for p in postings:
+        debited = p["amount"] >= 0 or p["account"] == exe["account"] or p["account"] in own
+        need(debited, "debit", place, "the chain's account or the institution's own", p["account"])
+    held = dict(end["holdings"])
+    for p in postings:
+        if p["account"] == exe["account"]:
+            add(held, p["instrument"], p["amount"])
+    same("holdings", f"{exe.place}.holdings", held, exe["holdings"])
+    lines = end["credit"]["lines"]
+    for name, units in held.items():
+        floor = -lines.get(name, 0)
+        need(units >= floor, "overdraft", f"{exe.place}.holdings.{name}", f"at least {floor}", units)
+
+
+def follow(state, chain, inbox, listed):
+    """A chain in its lineage, steps 1 to 8; gives the state after it."""
+    req, end, exe = chain.stages
+    same("signer", f"{req.place}.signer", state["key"], req.key)
+    need(req["counter"] > state["counter"], "counter", req.place, f"above {state['counter']}", req["counter"])
+    same("account", f"{end.place}.account", state["account"], end["account"])
+    same("account", f"{end.place}.bank", state["bank"], end["bank"])
+    same("sequence", f"{end.place}.parent", state["head"], end["parent"])
+    same("sequence", f"{end.place}.sequence", state["sequence"] + 1, end["sequence"])
+    held = dict(state["holdings"])
+    for index, absorbed in enumerate(end["absorbed"]):
+        waiting = inbox[index] if index < len(inbox) else None
+        same("credit", f"{end.place}.absorbed[{index}]", waiting, absorbed)
+    for absorbed in end["absorbed"]:
+        add(held, absorbed["instrument"], absorbed["amount"])
+    same("holdings", f"{end.place}.holdings", held, end["holdings"])
+    same("listing", f"{exe.place}.listing", listed.link, exe["listing"])
+    same("listing", f"{exe.place}.listing", req["trade"]["instrument"], listed["instrument"])
+    terms_are_met(req["trade"], exe, listed["decimals"])
+    count = state["credits_absorbed"] + len(end["absorbed"])
+    after = {"sequence": end["sequence"], "head": exe.link, "counter": req["counter"], "credits_absorbed": count}
+    return {**state, **after, "holdings": exe["holdings"]}
+
+
+def cost_of(quantity, price, decimals, place):
+    """quantity × mantissa ÷ 10^(scale + decimals), half to even."""
+    mantissa, scale = price
+    product, divisor = quantity * mantissa, 10 ** (scale + decimals)
+    need(product < 2**127, "terms", place, "a cost in range", product)
+    cost, rest = divmod(product, divisor)
+    cost += 2 * rest > divisor or (2 * rest == divisor and cost % 2 == 1)
+    need(cost <= AMOUNT_MAX, "terms", place, "a cost of at most 2^96", cost)
+    return cost
+
+
+def terms_are_met(asked, exe, decimals):
+    """Step 8."""
+    place, buying = exe.place, asked["side"] == BUY
+    (mantissa, scale), limit = exe["price"], asked["limit"]
+    if limit is not None:
+        found, bound = mantissa * 10 ** limit[1], limit[0] * 10**scale
+        need(found <= bound if buying else found >= bound, "terms", f"{place}.price", limit, exe["price"])
+    cost = cost_of(exe["quantity"], exe["price"], decimals, f"{place}.quantity")
+    in_cash, wanted = asked["size"]
+    if in_cash:
+        spent = cost + exe["fee"] if buying else cost
+        need(spent <= wanted and spent <= AMOUNT_MAX, "terms", f"{place}.quantity", f"at most {wanted}", spent)
+    else:
+        same("terms", f"{place}.quantity", wanted, exe["quantity"])
+    own = [p for p in exe["postings"] if p["account"] == exe["account"]]
+    signed = 1 if buying else -1
+    expected = [
+        (asked["instrument"], TRADE, signed * exe["quantity"]),
+        (asked["cash"], TRADE, -signed * cost),
+        (asked["cash"], FEE, -exe["fee"]),
+    ]
+    for name, purpose, units in expected:
+        moved = (p["amount"] for p in own if p["instrument"] == name and p["purpose"] == purpose)
+        same("terms", f"{place}.postings.{name}", units, bounded_sum(moved, "terms", place))
+    for p in own:
+        name, purpose = p["instrument"], p["purpose"]
+        known = (name, purpose) in [(n, q) for n, q, _ in expected] or (purpose == REWARD and p["amount"] > 0)
+        need(known, "terms", f"{place}.postings.{name}", "trade, fee or a reward", p["amount"])
+
+
+# --- bundle.md -----------------------------------------------------------------------------------------------------
+
+account_bundle = record(
+    version=u32, network=h32, checkpoint=certified_header, account=account_state, proof=state_proof,
+    lineage=array(octets), credits=array(credit), sources=array(octets), listings=array(octets),
+)  # fmt: skip
+
+
+def read_bundle(data):
+    """Step 0."""
+    bundle = decode(data, account_bundle, "bundle", 2**30)
+    same("encoding", "bundle.version", 1, bundle["version"])
+    return bundle
+
+
+def verify_bundle(bundle, registry):
+    """Steps 1 to 6; gives what is proved."""
+    head, cert = bundle["checkpoint"]
+    same("network", "bundle.network", registry.network, bundle["network"])  # step 1
+    same("network", "checkpoint.network", registry.network, head["network"])
+    power, total = verify_checkpoint(head, cert, registry)  # step 2
+    same("certificate", "checkpoint.registry_root", registry.root, head["registry_root"])
+    leaf = bundle["account"]
+    prove_present(bundle["proof"], head["accounts_root"], leaf["account"], encode(keyed(leaf)))  # step 3
+    lists = {name: verified_entries(bundle[name], name, registry) for name in ("lineage", "sources", "listings")}
+    credits_hold(bundle["credits"], lists["sources"], leaf)  # step 5
+    derive(lists["lineage"], lists["listings"], bundle["credits"], leaf)  # step 6
+    waiting = len(bundle["credits"]) - leaf["credits_absorbed"]
+    return leaf, waiting, head, power, total
+
+
+def verified_entries(raw, place, registry):
+    """Step 4."""
+    entries = [Entry(data, f"{place}[{i}]") for i, data in enumerate(raw)]
+    for entry in entries:
+        validate_entry(entry, registry)
+    return entries
+
+
+def credits_hold(credits, sources, leaf):
+    """Step 5."""
+    by_id, used, digest = {source.id: source for source in sources}, {}, ZERO
+    for index, given in enumerate(credits):
+        source = by_id.get(given["source"])
+        need(source, "credit", f"credits[{index}]", "its source in the bundle", given["source"])
+        expected = given_by(source, given["index"], leaf["account"])
+        same("credit", f"credits[{index}]", expected, (given["instrument"], given["amount"]))
+        used[given["source"]] = True
+        digest = H(digest, encode(keyed(given)))
+    in_order = list(used) == [source.id for source in sources]
+    need(in_order, "credit", "sources", "each credit's source once, in the order of first use")
+    same("credit", "account.credits_digest", leaf["credits_digest"], digest)
+    same("credit", "account.credits_received", leaf["credits_received"], len(credits))
+
+
+def given_by(entry, index, account):
+    last = entry.stages[-1]
+    if entry.kind == CHAIN and index < len(last["postings"]):
+        p = last["postings"][index]
+        return (p["instrument"], p["amount"]) if p["account"] == account and p["amount"] > 0 else None
+    if entry.kind == ISSUANCE and index < len(last["credits"]):
+        credited, units = last["credits"][index]
+        return (last["instrument"], units) if credited == account else None
+    return None
+
+
+def derive(lineage, listings, credits, leaf):
+    """Step 6."""
+    for entry in listings:
+        need(entry.kind == LISTING, "listing", entry.place, "a listing")
+    listed = {entry.stages[0]["instrument"]: entry.stages[0] for entry in listings}
+    need(lineage and lineage[0].kind == OPENING, "sequence", "lineage[0]", "an opening record")
+    first = lineage[0]
+    same("account", "lineage[0]", leaf["account"], first.id)
+    state = opened(first.id, first.stages[0]["bank"], first.stages[0]["key"])
+    state |= {name: leaf[name] for name in ("credits_received", "credits_digest")}
+    used = {}
+    for chain in lineage[1:]:
+        need(chain.kind == CHAIN, "sequence", chain.place, "a chain")
+        name = chain.stages[0]["trade"]["instrument"]
+        need(name in listed, "listing", chain.place, "its listing in the bundle", name)
+        used[name] = True
+        state = follow(state, chain, credits[state["credits_absorbed"] :], listed[name])
+    in_order = list(used) == [entry.stages[0]["instrument"] for entry in listings]
+    need(in_order, "listing", "listings", "each traded instrument's listing once, in the order of first use")
+    same("holdings", "account", state, leaf)
+
+
+def main(arguments):
+    if len(arguments) != 2:
+        print("usage: stemma_verify.py GENESIS BUNDLE", file=sys.stderr)
+        return 2
+    try:
+        genesis_data, data = (open(path, "rb").read() for path in arguments)
+        registry = Registry(genesis_data)
+        bundle = read_bundle(data)
+    except (OSError, Broken) as error:
+        print(f"unreadable: {error}")
+        return 3
+    try:
+        leaf, waiting, head, power, total = verify_bundle(bundle, registry)
+    except Broken as error:
+        print(f"refuted: {error}")
+        return 1
+    print(f"verified: account {leaf['account'].hex()} of {leaf['bank']} at height {head['height']}")
+    print(f"  {leaf['sequence']} chains, {len(bundle['credits'])} credits, {waiting} waiting; power {power} of {total}")
+    for name, units in leaf["holdings"].items():
+        print(f"  {units} {name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,228 @@
+//! `stemma trade`: a customer's order, signed on the customer's side and followed to its end.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{ArgGroup, Subcommand};
+use serde::Serialize;
+use stemma_chain_format::amount::Price;
+use stemma_chain_format::hash::AccountId;
+use stemma_chain_format::instrument::InstrumentId;
+use stemma_chain_format::keys::PublicKey;
+use stemma_chain_format::member::MemberId;
+use stemma_chain_format::request::{Side, Size, Trade};
+use stemma_keystore::Purpose;
+use stemma_node_api::Client;
+use stemma_node_api::types::{AccountView, Amounts, InstrumentView, RequestState, RequestView};
+
+use crate::error::{CliError, Exit};
+use crate::keys;
+use crate::node::{NodeArgs, genesis_for};
+use crate::output::{Output, pairs};
+use crate::passphrase::PassphraseArgs;
+use crate::requests::{Terms, fresh_counter, prepare, random, until_final, verify_refusal};
+use crate::units::{Units, parse_positive};
+
+/// Arguments of `stemma trade`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 committed, 1 refused or expired, 2 wrong usage, 3 files or network.\n\n\
+    Example:\n  stemma trade buy --node http://127.0.0.1:8101 --key alice.pem --account 4be1… \
+--instrument broker-a/AAPL --quantity 10 --limit 26.00")]
+pub struct Args {
+    #[command(subcommand)]
+    command: TradeCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TradeCommand {
+    /// Pay cash, get an instrument
+    #[command(after_help = "Example:\n  stemma trade buy --node http://127.0.0.1:8101 --key alice.pem \
+--account 4be1… --instrument broker-a/AAPL --cash 1000.00")]
+    Buy(OrderArgs),
+    /// Give an instrument, get cash
+    #[command(after_help = "Example:\n  stemma trade sell --node http://127.0.0.1:8101 --key alice.pem \
+--account 4be1… --instrument broker-a/AAPL --quantity 10 --limit 25.00")]
+    Sell(OrderArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group(ArgGroup::new("size").required(true).args(["quantity", "cash"])))]
+struct OrderArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    /// Key file of the account's key
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The account's id
+    #[arg(long, value_name = "ID")]
+    account: AccountId,
+    /// The instrument, written issuer/CODE
+    #[arg(long)]
+    instrument: InstrumentId,
+    /// So many whole units of the instrument
+    #[arg(long, value_name = "N")]
+    quantity: Option<String>,
+    /// As much as this amount of cash buys or sells for
+    #[arg(long, value_name = "AMOUNT")]
+    cash: Option<String>,
+    /// The highest price to buy at, or the lowest to sell at
+    #[arg(long, value_name = "PRICE")]
+    limit: Option<String>,
+    /// Trust this genesis file and not the node's
+    #[arg(long, value_name = "FILE", env = "STEMMA_GENESIS")]
+    genesis: Option<PathBuf>,
+    /// Stop waiting after so many seconds; the order may still commit
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    timeout: u64,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// What happened.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    request: RequestView,
+    /// After it, the credits that wait included; absent where nothing changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holdings: Option<Amounts>,
+}
+
+/// What the node knows that the order needs.
+struct Market {
+    units: Units,
+    instrument: InstrumentView,
+    /// The cash that pays, and its decimals.
+    cash: InstrumentId,
+    cash_decimals: u8,
+}
+
+/// Runs `stemma trade`.
+///
+/// # Errors
+/// The order makes no sense, the key can't be opened, or the node fails; [`CliError`] says what to do.
+pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
+    let (side, args) = match args.command {
+        TradeCommand::Buy(args) => (Side::Buy, args),
+        TradeCommand::Sell(args) => (Side::Sell, args),
+    };
+    let client = args.node.client()?;
+    let genesis = genesis_for(&client, args.genesis.as_deref()).await?;
+    let account = client.account(&args.account.to_string()).await?;
+    let market = Market::of(&client, &args.instrument, &account).await?;
+    let key = keys::open(&args.key, Purpose::Account, &args.passphrase, output)?;
+    let public = PublicKey::of(key.signing_key());
+    if account.key != public.to_string() {
+        let message = format!("the key in {} is not the account's, which is {}", args.key.display(), account.key);
+        return Err(CliError::usage(message).help("name the key file that the account was opened with"));
+    }
+    let terms = Terms {
+        network: genesis.network(),
+        account: args.account,
+        bank: member_id(&account.bank)?,
+        institution: member_id(args.instrument.issuer())?,
+        counter: fresh_counter(account.counter),
+        trade: market.trade(side, &args)?,
+    };
+    let prepared = prepare(terms, key.signing_key(), &public, &random()?)
+        .map_err(|violation| CliError::usage("the order is not valid").caused_by(&violation))?;
+    output.detail(1, &format!("Request {}, {} bytes in base64.", prepared.link, prepared.body.request.len()));
+    let view = until_final(&client, &prepared, Duration::from_secs(args.timeout)).await?;
+    if let Some(refusal) = &view.refusal {
+        verify_refusal(refusal, &prepared.link, &account.bank, &genesis)?;
+    }
+    finish(side, &args, &client, &market, view, output).await
+}
+
+impl Market {
+    async fn of(client: &Client, instrument: &InstrumentId, account: &AccountView) -> Result<Self, CliError> {
+        let listed = client.instruments().await?;
+        let units = Units::of_node(&listed);
+        let name = instrument.to_string();
+        let view = listed.into_iter().find(|view| view.instrument == name).ok_or_else(|| {
+            CliError::no(format!("{name} is not listed"))
+                .help(format!("choose an instrument that the node lists at {}/v1/instruments", client.url()))
+        })?;
+        let Some(currency) = &view.quoted_in else {
+            return Err(CliError::no(format!("{name} is a currency and is not traded")));
+        };
+        let cash: InstrumentId = format!("{}/{currency}", account.bank)
+            .parse()
+            .map_err(|error| CliError::network("the node names no currency").caused_by(&error))?;
+        let cash_decimals = units.decimals(&cash.to_string()).ok_or_else(|| {
+            CliError::no(format!("{name} is paid in {currency}, and the account's bank has not listed {cash}"))
+        })?;
+        Ok(Self { units, instrument: view, cash, cash_decimals })
+    }
+
+    fn trade(&self, side: Side, args: &OrderArgs) -> Result<Trade, CliError> {
+        let size = match (&args.quantity, &args.cash) {
+            (Some(quantity), _) => Size::Quantity(parse_positive(quantity, self.instrument.decimals, "the quantity")?),
+            (None, cash) => {
+                let cash = cash.as_deref().unwrap_or_default();
+                Size::Cash(parse_positive(cash, self.cash_decimals, "the amount of cash")?)
+            }
+        };
+        let parse = |text: &String| {
+            Price::parse(text, self.cash_decimals).ok().filter(Price::is_well_formed).ok_or_else(|| {
+                CliError::usage(format!("the limit {text:?} is no price")).help("write it as quoted, such as 25.94")
+            })
+        };
+        let limit = args.limit.as_ref().map(parse).transpose()?;
+        Ok(Trade { side, instrument: args.instrument.clone(), size, cash: self.cash.clone(), limit })
+    }
+
+    /// An amount of the cash that pays.
+    fn money(&self, amount: &str) -> String {
+        format!("{} {}", self.units.show(&self.cash.to_string(), amount), self.cash.code())
+    }
+}
+
+async fn finish(
+    side: Side,
+    args: &OrderArgs,
+    client: &Client,
+    market: &Market,
+    view: RequestView,
+    output: &Output,
+) -> Result<ExitCode, CliError> {
+    let is_committed = view.state == RequestState::Committed;
+    let holdings = if is_committed { Some(client.account(&view.account).await?.total) } else { None };
+    let name = &market.instrument.instrument;
+    let mut rows = vec![("Request", view.request.clone())];
+    match (&view.executed, &view.refusal, view.state) {
+        (Some(executed), _, RequestState::Committed) => {
+            let quantity = market.units.show(name, &executed.quantity);
+            rows.insert(0, ("Committed", format!("{side} of {quantity} {name}")));
+            rows.push(("Price", market.money(&executed.price)));
+            rows.push(("Fee", market.money(&executed.fee)));
+        }
+        (_, Some(refusal), _) => {
+            rows.insert(0, ("Refused", format!("{side} of {name}, by {}", refusal.member)));
+            rows.push(("Reason", refusal.reason.clone()));
+            rows.push(("Asked", refusal.expected.clone()));
+            rows.push(("Found", refusal.found.clone()));
+            rows.push(("Advice", refusal.advice.clone()));
+            rows.push(("Signature", "verified".to_owned()));
+        }
+        (_, None, RequestState::Expired) => {
+            rows.insert(0, ("Expired", format!("{side} of {name}: nothing has changed")));
+            rows.push(("Advice", "Sign a new order.".to_owned()));
+        }
+        (_, None, state) => rows.insert(0, ("State", format!("{state:?}"))),
+    }
+    rows.extend(view.chain.clone().map(|chain| ("Chain", chain)));
+    rows.extend(view.height.map(|height| ("Height", height.to_string())));
+    let lines = holdings.iter().flat_map(|holdings| market.units.lines(holdings));
+    rows.extend(lines.map(|line| ("Holds", line)));
+    if args.genesis.is_none() {
+        output.detail(1, "The members' keys are the node's word: give --genesis FILE to check it.");
+    }
+    output.data(&Report { request: view, holdings }, &pairs(&rows))?;
+    Ok(if is_committed { Exit::Yes } else { Exit::No }.into())
+}
+
+fn member_id(text: &str) -> Result<MemberId, CliError> {
+    text.parse().map_err(|error| CliError::network("the node names no member").caused_by(&error))
+}

@@ -1,0 +1,121 @@
+//! Reading and writing files: whole or not at all, nothing overwritten unasked, `-` for the streams.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::error::CliError;
+
+/// Mode of files that hold a secret.
+pub const MODE_SECRET: u32 = 0o600;
+/// Mode of all other files.
+pub const MODE_PUBLIC: u32 = 0o644;
+
+/// Whether a path stands for a stream.
+#[must_use]
+pub fn is_stream(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Reads a file, or standard input for `-`.
+///
+/// # Errors
+/// It can't be read.
+pub fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+    let bytes = if is_stream(path) {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(path)
+    };
+    bytes.map_err(|error| CliError::files(format!("cannot read {}", path.display())).caused_by(&error))
+}
+
+/// Reads a file of text, or standard input for `-`.
+///
+/// # Errors
+/// It can't be read, or is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String, CliError> {
+    String::from_utf8(read(path)?)
+        .map_err(|error| CliError::files(format!("{} is not text", path.display())).caused_by(&error))
+}
+
+/// Reads the first line of a file that holds a token.
+///
+/// # Errors
+/// It can't be read, or its first line is empty.
+pub fn read_token(path: &Path) -> Result<String, CliError> {
+    let text = read_text(path)?;
+    let token = text.lines().next().unwrap_or_default().trim();
+    if token.is_empty() {
+        return Err(CliError::files(format!("the first line of {} is empty", path.display())));
+    }
+    Ok(token.to_owned())
+}
+
+/// Writes a file whole or not at all, making its folder if need be; `-` writes to standard output.
+///
+/// # Errors
+/// It can't be written, or is there already and `force` is not given.
+pub fn write(path: &Path, bytes: &[u8], mode: u32, force: bool) -> Result<(), CliError> {
+    let failed = |error: &io::Error| CliError::files(format!("cannot write {}", path.display())).caused_by(error);
+    if is_stream(path) {
+        let mut stdout = io::stdout().lock();
+        return stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| failed(&error));
+    }
+    replace(path, bytes, mode, force).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists if !force => {
+            CliError::files(format!("{} exists and is not overwritten", path.display()))
+                .help("choose another file, or replace this one for good with --force")
+        }
+        _ => failed(&error),
+    })
+}
+
+/// Writes beside the file, makes it durable, and renames.
+fn replace(path: &Path, bytes: &[u8], mode: u32, force: bool) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder)?;
+    let mut file =
+        tempfile::Builder::new().prefix(".stemma-").permissions(Permissions::from_mode(mode)).tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    if force {
+        file.persist(path)?;
+    } else {
+        file.persist_noclobber(path)?;
+    }
+    // The new name is durable only when the folder is.
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_overwritten_unasked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/file");
+        write(&path, b"one", MODE_SECRET, false).unwrap();
+        let refused = write(&path, b"two", MODE_SECRET, false).unwrap_err();
+        assert!(refused.message().contains("exists"), "{}", refused.message());
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        write(&path, b"two", MODE_PUBLIC, true).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+    }
+
+    #[test]
+    fn a_token_is_the_first_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        fs::write(&path, " secret \nsecond\n").unwrap();
+        assert_eq!(read_token(&path).unwrap(), "secret");
+        fs::write(&path, "\n").unwrap();
+        assert!(read_token(&path).is_err());
+    }
+}

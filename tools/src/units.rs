@@ -1,0 +1,87 @@
+//! Amounts as people write them: whole units, by the decimals that each instrument's listing gives.
+
+use std::collections::BTreeMap;
+
+use stemma_chain_format::amount::{Amount, decimal, parse_decimal};
+use stemma_chain_format::lineage::Listed;
+use stemma_node_api::types::{Amounts, InstrumentView};
+
+use crate::error::CliError;
+
+/// Decimals by instrument, as far as they are known.
+#[derive(Clone, Debug, Default)]
+pub struct Units(BTreeMap<String, u8>);
+
+impl Units {
+    /// What a node lists.
+    #[must_use]
+    pub fn of_node(listed: &[InstrumentView]) -> Self {
+        Self(listed.iter().map(|view| (view.instrument.clone(), view.decimals)).collect())
+    }
+
+    /// What verified listing records say.
+    #[must_use]
+    pub fn of_listings(listings: &[Listed]) -> Self {
+        Self(listings.iter().map(|listed| (listed.listing.instrument.to_string(), listed.listing.decimals)).collect())
+    }
+
+    /// Decimals of an instrument, where its listing is known.
+    #[must_use]
+    pub fn decimals(&self, instrument: &str) -> Option<u8> {
+        self.0.get(instrument).copied()
+    }
+
+    /// So many smallest units, in whole units where the decimals are known.
+    #[must_use]
+    pub fn show(&self, instrument: &str, amount: &str) -> String {
+        match (self.decimals(instrument), amount.parse::<Amount>()) {
+            (Some(decimals), Ok(amount)) => decimal(amount.units(), decimals),
+            _ => format!("{amount} smallest units"),
+        }
+    }
+
+    /// One line for each instrument held: the amount, then the instrument.
+    #[must_use]
+    pub fn lines(&self, amounts: &Amounts) -> Vec<String> {
+        if amounts.is_empty() {
+            return vec!["nothing".to_owned()];
+        }
+        amounts.iter().map(|(instrument, amount)| format!("{} {instrument}", self.show(instrument, amount))).collect()
+    }
+}
+
+/// Reads an amount that was typed in whole units.
+///
+/// # Errors
+/// It is no positive number, or has more places than the instrument.
+pub fn parse_positive(text: &str, decimals: u8, what: &str) -> Result<Amount, CliError> {
+    match parse_decimal(text, decimals) {
+        Ok(amount) if amount.is_positive() => Ok(amount),
+        Ok(_) => Err(CliError::usage(format!("{what} must be above zero, found {text}"))),
+        Err(error) => {
+            let places = format!("write digits, with at most {decimals} after a decimal point");
+            Err(CliError::usage(format!("{what} {text:?} is no amount")).caused_by(&error).help(places))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_units_where_the_decimals_are_known() {
+        let units = Units(BTreeMap::from([("bank-a/USD".to_owned(), 2)]));
+        assert_eq!(units.show("bank-a/USD", "-1234"), "-12.34");
+        assert_eq!(units.show("bank-b/USD", "5"), "5 smallest units");
+        assert_eq!(units.lines(&Amounts::new()), ["nothing"]);
+    }
+
+    #[test]
+    fn typed_amounts_are_judged() {
+        assert_eq!(parse_positive("12.5", 2, "the amount").unwrap(), Amount::new(1250).unwrap());
+        for bad in ["0", "-1", "1.234", "x", ""] {
+            assert!(parse_positive(bad, 2, "the amount").is_err(), "{bad}");
+        }
+    }
+}
