@@ -117,6 +117,8 @@ fn what_no_honest_validator_says_is_named() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn any_bytes_give_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         prop_assert!(ConsensusMessage::decode(&bytes, &NetworkId([0; 32])).is_err());

@@ -1,7 +1,7 @@
 //! The node of a consortium member: bank, institution or auditor by configuration.
 //!
 //! Roles ([`bank`], [`institution`]) return effects and touch neither sockets nor clock; [`node`] performs them, everything
-//! durable first. [`net`] carries bytes between members, [`store`] keeps what must survive, [`http`] speaks JSON to clients,
+//! durable first. the crate `stemma-net` carries bytes between members, [`store`] keeps what must survive, [`http`] speaks JSON to clients,
 //! [`ledger`] is what every role does with blocks and proofs.
 
 pub mod bank;
@@ -11,7 +11,6 @@ pub mod error;
 pub mod http;
 pub mod institution;
 pub mod ledger;
-pub mod net;
 pub mod node;
 pub mod role;
 pub mod store;

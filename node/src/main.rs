@@ -11,7 +11,7 @@ use clap::Parser;
 use stemma_chain_format::member::MemberId;
 use stemma_node::config::Settings;
 use stemma_node::http::{self, Shared};
-use stemma_node::net::{self, Multiaddr, NetConfig, NetHandle, PeerConfig, PeerId};
+use stemma_net::{Multiaddr, NetConfig, NetHandle, PeerConfig, PeerId};
 use stemma_node::node::{EVENTS_MAX, Event, Node, NodeParts};
 use stemma_node::store::Store;
 use stemma_node_api::types::Status;
@@ -62,7 +62,7 @@ fn run(path: &std::path::Path) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
-    let (net, mut net_events) = net::start(net_config(&settings)?).await.context("cannot join the network")?;
+    let (net, mut net_events) = stemma_net::start(net_config(&settings)?).await.context("cannot join the network")?;
     let members = members(&settings)?;
     let (events, waiting) = mpsc::channel(EVENTS_MAX);
     let status = first_status(&settings);
@@ -136,7 +136,7 @@ async fn stop_signal() -> anyhow::Result<()> {
 
 fn members(settings: &Settings) -> anyhow::Result<BTreeMap<PeerId, MemberId>> {
     let others = settings.registry.members().filter(|member| member.id != settings.member.id);
-    others.map(|member| Ok((net::peer_id(&member.network_key.0)?, member.id.clone()))).collect()
+    others.map(|member| Ok((stemma_net::peer_id(&member.network_key.0)?, member.id.clone()))).collect()
 }
 
 fn net_config(settings: &Settings) -> anyhow::Result<NetConfig> {

@@ -29,7 +29,7 @@ use crate::clock::now_ms;
 use crate::config::Settings;
 use crate::institution::{Institution, Prices, PricesError};
 use crate::ledger::StoreSink;
-use crate::net::{NetHandle, PeerId};
+use stemma_net::{NetHandle, PeerId};
 use crate::role::{Answer, RoleEffect};
 use crate::store::{Store, StoreError, StoreLog, TradeRow};
 use event::Asked;

@@ -1,1 +1,30 @@
-//! placeholder
+//! Networks of real processes for the tests of the whole system: started, disturbed, asked, stopped.
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`network`] | two banks, two institutions and an auditor as processes, listed, opened and funded |
+//! | [`process`] | one of them: killed, frozen, started again |
+//! | [`customer`] | one customer's side: orders signed with the customer's own key |
+//! | [`load`] | customers who trade while something is done to the network |
+//! | [`books`] | what accounts must hold, computed from what was executed |
+//! | [`binaries`], [`slot`], [`ports`], [`wait`] | where programs lie, how many networks run at once, on which ports, and waiting |
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
+pub mod binaries;
+pub mod books;
+pub mod customer;
+pub mod load;
+pub mod network;
+pub mod ports;
+pub mod process;
+pub mod slot;
+pub mod wait;

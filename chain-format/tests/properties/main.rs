@@ -17,6 +17,7 @@ mod batches;
 mod generators;
 mod merkle;
 mod mutations;
+mod quorums;
 mod round_trips;
 mod series;
 mod stages;

@@ -8,8 +8,9 @@ pub mod genesis;
 pub mod liar;
 pub mod log;
 pub mod network;
+pub mod options;
 pub mod rng;
 pub mod solo;
 
 #[allow(unused_imports)]
-pub use network::{Options, Role, Summary, World};
+pub use self::{network::World, options::{Options, Summary}};

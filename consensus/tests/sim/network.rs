@@ -6,7 +6,6 @@ use std::rc::Rc;
 use stemma_chain_format::hash::Link;
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::registry::Registry;
-use stemma_consensus::config::Config;
 use stemma_consensus::engine::{Effect, Engine, Input, TimerId};
 use stemma_consensus::error::EngineError;
 use stemma_consensus::ports::{Application, LogError, Signer};
@@ -17,62 +16,10 @@ use super::checks::Checks;
 use super::genesis::{id, registry, validator_key};
 use super::liar;
 use super::log::MemoryLog;
+use super::options::{Options, Role, Summary};
 use super::rng::Rng;
 
 const EPOCH_MS: u64 = 1_700_000_000_000;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    Honest,
-    /// Hears everything and says nothing.
-    Silent,
-    /// Signs two of everything.
-    Liar,
-    /// Has no vote.
-    Follower,
-}
-
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub seed: u64,
-    pub validators: usize,
-    pub followers: usize,
-    pub silent: Option<usize>,
-    pub liar: Option<usize>,
-    /// Dies and comes back, again and again, until the faults stop.
-    pub crashing: Option<usize>,
-    pub loss_percent: u64,
-    pub repeat_percent: u64,
-    pub delay_ms_max: u64,
-    /// When the faults stop.
-    pub heal_ms: u64,
-    /// How long the network has, after that, to make `heights` more blocks everywhere.
-    pub live_ms: u64,
-    pub heights: u64,
-    pub entry_every_ms: u64,
-    pub config: Config,
-}
-
-impl Options {
-    pub fn calm(validators: usize, seed: u64) -> Self {
-        Self {
-            seed,
-            validators,
-            followers: 0,
-            silent: None,
-            liar: None,
-            crashing: None,
-            loss_percent: 0,
-            repeat_percent: 0,
-            delay_ms_max: 20,
-            heal_ms: 0,
-            live_ms: 60_000,
-            heights: 10,
-            entry_every_ms: 100,
-            config: Config::default(),
-        }
-    }
-}
 
 #[derive(Debug)]
 enum Event {
@@ -115,18 +62,6 @@ pub struct World {
     entries: u64,
     pub messages: u64,
     pub synced: u64,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub struct Summary {
-    pub trace: u64,
-    pub height: u64,
-    pub ended_ms: u64,
-    pub messages: u64,
-    pub synced: u64,
-    pub restarts: u32,
-    pub accusations: u64,
-    pub entries: usize,
 }
 
 impl World {
@@ -187,7 +122,7 @@ impl World {
         while self.now < self.options.heal_ms {
             self.step();
         }
-        let goal = self.lowest() .max(self.highest()) + self.options.heights;
+        let goal = self.lowest().max(self.highest()) + self.options.heights;
         let end = self.options.heal_ms + self.options.live_ms;
         while self.lowest() < goal {
             assert!(self.now < end, "no progress: {:?}, goal {goal}, {:?}", self.heights(), self.options);
@@ -327,7 +262,6 @@ impl World {
             }
             if let Some(time) = self.arrivals().first().copied() {
                 self.at(time, Event::Entries { to, entries: vec![entry.clone()] });
-                let _ = to;
             }
         }
         let pause = self.rng.range(1, 2 * self.options.entry_every_ms);

@@ -12,7 +12,7 @@ use stemma_node_api::types::Committed;
 use super::{Event, Node, NodeError};
 use crate::clock::now_ms;
 use crate::ledger::{encode_fetch, encode_sync, synced_blocks};
-use crate::net::{Protocol, Recipient, Topic};
+use stemma_net::{Protocol, Recipient, Topic};
 
 impl Node {
     /// Gives the engine an input and performs what it asks for.

@@ -19,7 +19,7 @@ use stemma_node_api::types::{Committed, ListInstrument, Market};
 use tokio::sync::oneshot;
 
 use crate::bank::identity::Evidence;
-use crate::net::{NetEvent, ReplyHandle};
+use stemma_net::{NetEvent, ReplyHandle};
 use crate::role::Answer;
 use crate::store::TradeRow;
 

@@ -12,7 +12,7 @@ use super::{Node, NodeError};
 use crate::bank::SendFailure;
 use crate::clock::now_ms;
 use crate::ledger::{decode_fetch, decode_gossip, decode_sync, serve_fetch, serve_sync};
-use crate::net::{NetEvent, Protocol, ReplyHandle, Topic};
+use stemma_net::{NetEvent, Protocol, ReplyHandle, Topic};
 use crate::role::{Answer, Question, QuestionSlot};
 
 /// Most questions in one message.

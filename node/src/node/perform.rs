@@ -12,7 +12,7 @@ use stemma_node_api::types::Status;
 use super::exchange::QUESTIONS_MAX;
 use super::{Event, Node, NodeError};
 use crate::ledger::gossip_batches;
-use crate::net::{Protocol, Topic};
+use stemma_net::{Protocol, Topic};
 use crate::role::{Answer, Question, RoleEffect};
 use crate::store::{RoleWrites, TradeRow};
 

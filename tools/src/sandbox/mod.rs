@@ -8,18 +8,18 @@
 
 mod binary;
 mod checks;
-mod customers;
+pub mod customers;
 mod inputs;
-mod layout;
+pub mod layout;
 mod orders;
-mod plan;
+pub mod plan;
 mod ports;
-mod prices;
-mod processes;
+pub mod prices;
+pub mod processes;
 mod replay;
 mod report;
-mod setup;
-mod state;
+pub mod setup;
+pub mod state;
 mod table;
 mod trader;
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
 use stemma_node_api::Client;
 use stemma_node_api::types::Status;
 use tokio::process::{Child, Command};
@@ -217,10 +218,13 @@ pub async fn stop_orphans(folder: &Folder, output: &Output) -> Result<(), CliErr
         output.note(&format!("Stopping the node of {} that an earlier sandbox left running.", part.id));
         let started = Instant::now();
         let mut signal = Signal::TERM;
-        while test_kill_process(pid).is_ok() && running(&home) == Some(pid) {
-            kill_process(pid, signal).map_err(|error| {
-                CliError::files(format!("cannot stop the process {}", pid.as_raw_nonzero())).caused_by(&error)
-            })?;
+        while running(&home) == Some(pid) {
+            // It may have ended just now, which the next look tells.
+            if let Err(error) = kill_process(pid, signal).or_else(ended_is_fine) {
+                return Err(
+                    CliError::files(format!("cannot stop the process {}", pid.as_raw_nonzero())).caused_by(&error)
+                );
+            }
             if started.elapsed() > STOP_LIMIT {
                 signal = Signal::KILL;
             }
@@ -228,6 +232,10 @@ pub async fn stop_orphans(folder: &Folder, output: &Output) -> Result<(), CliErr
         }
     }
     Ok(())
+}
+
+fn ended_is_fine(error: Errno) -> Result<(), Errno> {
+    if error == Errno::SRCH { Ok(()) } else { Err(error) }
 }
 
 /// The process that the file in a node's folder names, if it is that node: numbers of processes are given again.

@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -19,8 +20,8 @@ use std::{
 };
 
 use ed25519_dalek::SigningKey;
-use stemma_node::net::{
-    self, Multiaddr, NetConfig, NetError, NetEvent, NetHandle, PeerConfig, PeerId, Protocol, Recipient, ReplyError,
+use stemma_net::{
+    Multiaddr, NetConfig, NetError, NetEvent, NetHandle, PeerConfig, PeerId, Protocol, Recipient, ReplyError,
     RequestError, SendError, Topic,
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
@@ -37,7 +38,7 @@ struct Node {
 
 impl Node {
     async fn start(config: NetConfig) -> Self {
-        let (net, events) = net::start(config).await.unwrap();
+        let (net, events) = stemma_net::start(config).await.unwrap();
         Self { net, events }
     }
 
@@ -254,7 +255,7 @@ async fn requests_that_cannot_be_answered_fail() {
     let (mut silent, mut client) = (nodes.pop().unwrap(), nodes.pop().unwrap());
     let id = silent.id();
 
-    let stranger = net::peer_id(&public_key(99)).unwrap();
+    let stranger = stemma_net::peer_id(&public_key(99)).unwrap();
     let unknown = client.net.request(stranger, Protocol::Sync, Vec::new()).await;
     assert!(matches!(unknown, Err(RequestError::NotConnected)), "{unknown:?}");
 
@@ -343,7 +344,7 @@ async fn a_restarted_node_is_connected_again() {
             let again = config(2, &[&at[0].to_string()], vec![peer(1, vec![])]);
             let start = Instant::now();
             restarted = loop {
-                match net::start(again.clone()).await {
+                match stemma_net::start(again.clone()).await {
                     Ok((net, events)) => break Node { net, events },
                     // The system may hold the port for a moment.
                     Err(NetError::Listen { .. }) if start.elapsed() < PATIENCE => {
@@ -552,7 +553,7 @@ async fn a_removed_peer_is_disconnected_and_refused() {
 async fn a_taken_address_is_named() {
     let taken = Node::start(config(1, &[TCP, QUIC], Vec::new())).await;
     for address in taken.net.listen_addresses() {
-        let error = net::start(config(2, &[&address.to_string()], Vec::new())).await.unwrap_err();
+        let error = stemma_net::start(config(2, &[&address.to_string()], Vec::new())).await.unwrap_err();
         assert!(matches!(&error, NetError::Listen { address: named, .. } if *named == address));
         assert!(error.to_string().contains(&address.to_string()), "{error}");
     }
