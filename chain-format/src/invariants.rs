@@ -65,7 +65,8 @@ pub fn holdings_follow(endorsement: &Endorsement, execution: &Execution) -> Resu
     Ok(())
 }
 
-/// What was executed is what was asked: side, quantity or amount, limit, price times quantity, fee.
+/// What was executed is what was asked: the listing's currency, limit, highest fee, quantity or amount, and price times
+/// quantity.
 ///
 /// The cost is `quantity × price` rounded half to even in smallest units of cash.
 ///
@@ -73,16 +74,11 @@ pub fn holdings_follow(endorsement: &Endorsement, execution: &Execution) -> Resu
 /// [`Rule::Terms`] naming the field.
 pub fn terms_are_met(request: &Request, execution: &Execution, listing: &Listing) -> Result<(), Violation> {
     let rule = Rule::Terms;
-    let Trade { side, instrument, size, cash, limit } = &request.trade;
+    let Trade { side, instrument, size, cash, .. } = &request.trade;
     let Execution { quantity, price, fee, .. } = execution;
-    if let Some(limit) = limit {
-        let (holds, bound) = match side {
-            Side::Buy => (price <= limit, "at most"),
-            Side::Sell => (price >= limit, "at least"),
-        };
-        let expected = format!("{bound} {}", limit.display(0));
-        ensure(holds, rule, "execution.price", expected, price.display(0))?;
-    }
+    let quoted_in = listing.quoted_in.as_deref().unwrap_or_default();
+    ensure(quoted_in == cash.code(), rule, "request.trade.cash", format!("cash in {quoted_in}"), cash)?;
+    limits_hold(&request.trade, execution)?;
     let cost = price
         .cost(*quantity, listing.decimals, Rounding::HalfEven)
         .map_err(|e| Violation::new(rule, "execution.quantity", "a cost of at most 2^96", e))?;
@@ -111,6 +107,23 @@ pub fn terms_are_met(request: &Request, execution: &Execution, listing: &Listing
         ensure(found == expected, rule, &field, expected, found)?;
     }
     only_the_trade_moves(request, execution)
+}
+
+/// The price is within the customer's limit, the fee within the highest accepted.
+fn limits_hold(trade: &Trade, execution: &Execution) -> Result<(), Violation> {
+    let Execution { price, fee, .. } = execution;
+    if let Some(limit) = &trade.limit {
+        let (holds, bound) = match trade.side {
+            Side::Buy => (price <= limit, "at most"),
+            Side::Sell => (price >= limit, "at least"),
+        };
+        let expected = format!("{bound} {}", limit.display(0));
+        ensure(holds, Rule::Terms, "execution.price", expected, price.display(0))?;
+    }
+    if let Some(fee_max) = &trade.fee_max {
+        ensure(fee <= fee_max, Rule::Terms, "execution.fee", format!("at most {fee_max}"), fee)?;
+    }
+    Ok(())
 }
 
 /// What an execution moves on the chain's account in one instrument for one purpose.

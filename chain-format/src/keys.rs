@@ -33,8 +33,8 @@ pub enum KeyError {
     /// The bytes are no point of the curve, or not its canonical encoding.
     #[error("the public key is not the canonical encoding of a point")]
     NotCanonical,
-    /// A key of small order, under which one signature verifies for many messages.
-    #[error("the public key is weak (of small order)")]
+    /// A key with a part of small order: a signature may verify for many messages, or not with every library.
+    #[error("the public key is weak (it has a part of small order)")]
     Weak,
     /// A text that is not 64 lowercase hexadecimal digits.
     #[error("a public key is written as 64 lowercase hexadecimal digits")]
@@ -58,13 +58,14 @@ impl PublicKey {
         Self(key.verifying_key().to_bytes())
     }
 
-    /// Judges a key that enters from outside: it must be a canonically encoded point that is not of small order.
+    /// Judges a key that enters from outside: it must be the canonical encoding of a point of the prime-order subgroup, so
+    /// that what its holder signs verifies under every library's rule.
     ///
     /// # Errors
     /// [`KeyError::NotCanonical`] or [`KeyError::Weak`].
     pub fn admit(&self) -> Result<(), KeyError> {
         let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0).map_err(|_| KeyError::NotCanonical)?;
-        if key.is_weak() {
+        if key.is_weak() || !key.to_edwards().is_torsion_free() {
             return Err(KeyError::Weak);
         }
         // Decompression keeps the bytes as given, so a non-canonical encoding shows only when encoded again.
@@ -219,3 +220,22 @@ impl rand_core::TryRng for TranscriptRng {
 }
 
 impl rand_core::TryCryptoRng for TranscriptRng {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_outside_the_prime_order_subgroup_are_not_admitted() {
+        // Of mixed and of small order, from github.com/novifinancial/ed25519-speccheck, cases 4 and 0; and no point at all.
+        let refused = [
+            ("cdb267ce40c5cd45306fa5d2f29731459387dbf9eb933b7bd5aed9a765b88d4d", KeyError::Weak),
+            ("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa", KeyError::Weak),
+            ("0200000000000000000000000000000000000000000000000000000000000000", KeyError::NotCanonical),
+        ];
+        for (text, error) in refused {
+            assert_eq!(text.parse::<PublicKey>().unwrap().admit(), Err(error), "{text}");
+        }
+        assert_eq!(PublicKey::of(&SigningKey::from_bytes(&[7; 32])).admit(), Ok(()));
+    }
+}

@@ -313,6 +313,8 @@ impl Draft<'_> {
         let listed = self.listed(instrument).ok_or_else(|| {
             Violation::new(Rule::Listing, "request.trade.instrument", "a listed instrument", instrument)
         })?;
+        let cash = &chain.request.record().trade.cash;
+        ensure(self.listed(cash).is_some(), Rule::Listing, "request.trade.cash", "listed cash", cash)?;
         let account = endorsement.account;
         let touched = self.touch(touching, &account, "request.account")?;
         touched.state = lineage::follow(&touched.state, chain, self.inbox(&account), listed)?;

@@ -169,7 +169,7 @@ impl Member {
     pub fn check(&self) -> Result<(), Violation> {
         let fail = |field, expected: &str, found: String| Err(Violation::new(Rule::Member, field, expected, found));
         if self.name.is_empty() || self.name.len() > TEXT_BYTES_MAX {
-            return fail("name", "1 to 256 bytes", format!("{} bytes", self.name.len()));
+            return fail("name", "1 to 256 bytes", format!("{}: {} bytes", self.id, self.name.len()));
         }
         if self.validator_key.is_some() != (self.power > 0) {
             let found = format!("{}: power {}", self.id, self.power);

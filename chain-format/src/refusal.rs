@@ -100,6 +100,8 @@ reasons! {
     16 InstitutionUnreachable "institution-unreachable" "Nothing was executed. Try again later.",
     /// The bank holds as many waiting requests as it may.
     17 Busy "busy" "Try again after the time given.",
+    /// The fee is above the highest that the request accepts.
+    18 FeeAboveLimit "fee-above-limit" "Accept a higher fee, or trade less.",
 }
 
 impl fmt::Display for RefusalReason {

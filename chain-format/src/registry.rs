@@ -87,15 +87,16 @@ impl Registry {
         Ok(member)
     }
 
-    /// The member and purpose of an account that is a member's own, if it is one.
+    /// The ids of a member's own accounts, one for each purpose.
     pub fn own_accounts(&self, id: &MemberId) -> [AccountId; 3] {
         OwnAccount::ALL.map(|purpose| own_account(&self.network, id, purpose))
     }
 
-    /// The Merkle root over all members in the order of their ids (RFC 6962 shape, BLAKE3).
+    /// The Merkle root over the parameters and then all members in the order of their ids (RFC 6962 shape, BLAKE3).
     pub fn root(&self) -> Digest {
-        let leaves: Vec<Digest> =
-            self.members.values().map(|member| merkle::leaf_hash(&cbor::encode(member))).collect();
+        let parameters = std::iter::once(merkle::leaf_hash(&cbor::encode(&self.parameters)));
+        let members = self.members.values().map(|member| merkle::leaf_hash(&cbor::encode(member)));
+        let leaves: Vec<Digest> = parameters.chain(members).collect();
         merkle::root(&leaves)
     }
 }

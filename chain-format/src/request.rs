@@ -83,6 +83,9 @@ pub struct Trade {
     /// The highest price to buy at, or the lowest to sell at.
     #[n(4)]
     pub limit: Option<Price>,
+    /// The highest fee accepted, in smallest units of cash; zero or above.
+    #[n(5)]
+    pub fee_max: Option<Amount>,
 }
 
 /// How much to trade: a quantity of the instrument, or an amount of cash. Above zero.
@@ -132,11 +135,13 @@ impl Record for Request {
     fn check(&self) -> Result<(), Violation> {
         let range = Rule::Range;
         ensure(self.counter > 0, range, "request.counter", "above 0", self.counter)?;
-        let Trade { instrument, size, cash, limit, .. } = &self.trade;
+        let Trade { instrument, size, cash, limit, fee_max, .. } = &self.trade;
         let (Size::Quantity(size) | Size::Cash(size)) = size;
         ensure(size.is_positive(), range, "request.trade.size", "above 0", size)?;
         let limit_holds = limit.is_none_or(|price| price.is_well_formed());
         ensure(limit_holds, range, "request.trade.limit", "a price above 0 in its one form", "another")?;
+        let fee_holds = fee_max.is_none_or(|fee| !fee.is_negative());
+        ensure(fee_holds, range, "request.trade.fee_max", "0 or above", fee_max.unwrap_or_default())?;
         let issued = instrument.is_issued_by(&self.institution);
         let expected = format!("an instrument of {}", self.institution);
         ensure(issued, range, "request.trade.instrument", expected, instrument)?;

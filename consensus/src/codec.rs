@@ -15,8 +15,7 @@ use stemma_chain_format::limits::MEMBERS_MAX;
 use stemma_chain_format::member::MemberId;
 
 use crate::context::{
-    Address, Ballot, BlockValue, Height, Offer, StemmaContext, nil_or, option_of, round_number,
-    vote_kind, vote_type,
+    Address, Ballot, BlockValue, Height, Offer, StemmaContext, nil_or, option_of, round_number, vote_kind, vote_type,
 };
 use crate::proposal::Proposal;
 
@@ -181,8 +180,8 @@ impl ConsensusMessage {
     /// # Errors
     /// [`MessageError`].
     pub fn decode(bytes: &[u8], network: &NetworkId) -> Result<Self, MessageError> {
-        let message: Self = cbor::decode(bytes, "consensus message", MESSAGE_BYTES_MAX)
-            .map_err(MessageError::Encoding)?;
+        let message: Self =
+            cbor::decode(bytes, "consensus message", MESSAGE_BYTES_MAX).map_err(MessageError::Encoding)?;
         if message.network() != network {
             return Err(MessageError::Network);
         }

@@ -353,12 +353,7 @@ impl malachite::Context for StemmaContext {
     type Extension = ();
     type SigningScheme = Ed25519;
 
-    fn select_proposer<'a>(
-        &self,
-        validators: &'a ValidatorSet,
-        height: Height,
-        round: Round,
-    ) -> &'a CoreValidator {
+    fn select_proposer<'a>(&self, validators: &'a ValidatorSet, height: Height, round: Round) -> &'a CoreValidator {
         validators.proposer(height.0, round.as_u32().unwrap_or(0))
     }
 
@@ -373,24 +368,12 @@ impl malachite::Context for StemmaContext {
         Offer { network: self.network, height, round, value, pol_round, proposer }
     }
 
-    fn new_prevote(
-        &self,
-        height: Height,
-        round: Round,
-        value: NilOrVal<BlockId>,
-        validator: Address,
-    ) -> Ballot {
+    fn new_prevote(&self, height: Height, round: Round, value: NilOrVal<BlockId>, validator: Address) -> Ballot {
         let kind = VoteType::Prevote;
         Ballot { network: self.network, kind, height, round, value, validator }
     }
 
-    fn new_precommit(
-        &self,
-        height: Height,
-        round: Round,
-        value: NilOrVal<BlockId>,
-        validator: Address,
-    ) -> Ballot {
+    fn new_precommit(&self, height: Height, round: Round, value: NilOrVal<BlockId>, validator: Address) -> Ballot {
         let kind = VoteType::Precommit;
         Ballot { network: self.network, kind, height, round, value, validator }
     }

@@ -43,11 +43,7 @@ impl Early {
             ConsensusMessage::PolkaCertificate(_) | ConsensusMessage::RoundCertificate(_) => return,
         };
         let kept = self.heights.entry(message.height()).or_default().entry(signer).or_default();
-        let (list, max) = if is_vote {
-            (&mut kept.votes, VOTES_MAX)
-        } else {
-            (&mut kept.proposals, PROPOSALS_MAX)
-        };
+        let (list, max) = if is_vote { (&mut kept.votes, VOTES_MAX) } else { (&mut kept.proposals, PROPOSALS_MAX) };
         if list.len() < max && !list.contains(&message) {
             list.push(message);
         }

@@ -250,12 +250,7 @@ pub struct Engine {
 
 impl Engine {
     /// An engine for a member of a network. Without a signer it follows.
-    pub fn new(
-        config: Config,
-        network: NetworkId,
-        me: MemberId,
-        signer: Option<Box<dyn Signer + Send>>,
-    ) -> Self {
+    pub fn new(config: Config, network: NetworkId, me: MemberId, signer: Option<Box<dyn Signer + Send>>) -> Self {
         Self {
             setup: Setup { config, me, network, signer },
             phase: Phase::Stopped,
@@ -292,11 +287,7 @@ impl Engine {
         done
     }
 
-    fn dispatch<A: Application, L: Log>(
-        &mut self,
-        input: Input,
-        turn: &mut Turn<'_, A, L>,
-    ) -> Result<(), EngineError> {
+    fn dispatch<A: Application, L: Log>(&mut self, input: Input, turn: &mut Turn<'_, A, L>) -> Result<(), EngineError> {
         let starts = matches!(input, Input::Start);
         if starts == self.started {
             return Err(EngineError::Order);

@@ -31,8 +31,7 @@ impl Evidence {
         let votes = found.votes.iter().flat_map(|(_, pairs)| pairs);
         let votes = votes.map(|(a, b)| Self::votes(SignedVote::of(a), SignedVote::of(b)));
         let proposals = found.proposals.iter().flat_map(|(_, pairs)| pairs);
-        let proposals = proposals
-            .map(|(a, b)| Self::proposals(SignedProposal::of(a), SignedProposal::of(b)));
+        let proposals = proposals.map(|(a, b)| Self::proposals(SignedProposal::of(a), SignedProposal::of(b)));
         votes.chain(proposals).collect()
     }
 
@@ -93,8 +92,7 @@ impl Evidence {
             Self::Votes(a, b) => {
                 let of_network = a.vote.network == *network && b.vote.network == *network;
                 let (x, y) = (&a.vote, &b.vote);
-                let same = x.validator == y.validator
-                    && (x.kind, x.height, x.round) == (y.kind, y.height, y.round);
+                let same = x.validator == y.validator && (x.kind, x.height, x.round) == (y.kind, y.height, y.round);
                 let check = |s: &SignedVote| s.vote.signature_check(validator.key, s.signature);
                 (of_network, same && x != y, [check(a), check(b)])
             }
@@ -102,9 +100,7 @@ impl Evidence {
                 let (x, y) = (&a.proposal, &b.proposal);
                 let of_network = x.network == *network && y.network == *network;
                 let same = x.proposer == y.proposer && (x.height, x.round) == (y.height, y.round);
-                let check = |s: &SignedProposal| {
-                    s.proposal.signature_check(validator.key, s.signature)
-                };
+                let check = |s: &SignedProposal| s.proposal.signature_check(validator.key, s.signature);
                 (of_network, same && x != y, [check(a), check(b)])
             }
         };

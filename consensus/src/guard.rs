@@ -111,9 +111,7 @@ impl Guard {
     /// [`Contradiction`].
     pub fn admit(&self, mark: &SignedMark) -> Result<bool, Contradiction> {
         let SignedMark { kind, height, round, digest } = mark;
-        let refuse = |conflict| {
-            Err(Contradiction { kind: *kind, height: *height, round: *round, conflict })
-        };
+        let refuse = |conflict| Err(Contradiction { kind: *kind, height: *height, round: *round, conflict });
         if *height != self.height {
             return refuse(Conflict::OtherHeight);
         }

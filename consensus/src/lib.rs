@@ -35,6 +35,7 @@
 //! - Rounds go from a height's leader through the validators one by one, whatever their power.
 //! - No vote extensions, no target time.
 
+pub mod block;
 pub mod codec;
 pub mod config;
 pub mod context;
@@ -43,11 +44,10 @@ pub mod engine;
 pub mod error;
 pub mod evidence;
 pub mod guard;
+pub mod pool;
 pub mod ports;
 pub mod proposal;
+pub mod state;
 pub mod sync;
 pub mod validators;
 pub mod wal;
-pub mod block;
-pub mod pool;
-pub mod state;

@@ -104,14 +104,12 @@ impl<S: BlockSink> LedgerState<S> {
 
     /// Entries that were overtaken leave the pool now and then, also on nodes that never propose.
     fn prune(&mut self) {
-        let spent: Vec<Link> =
-            self.pool.iter().filter(|entry| self.is_spent(entry)).map(|entry| entry.id()).collect();
+        let spent: Vec<Link> = self.pool.iter().filter(|entry| self.is_spent(entry)).map(|entry| entry.id()).collect();
         spent.iter().for_each(|id| self.pool.remove(id));
     }
 
     fn bodies(&self, block: &Block) -> Result<Vec<Arc<VerifiedEntry>>, Vec<Link>> {
-        let missing: Vec<Link> =
-            block.entries.iter().filter(|id| self.pool.get(id).is_none()).copied().collect();
+        let missing: Vec<Link> = block.entries.iter().filter(|id| self.pool.get(id).is_none()).copied().collect();
         if !missing.is_empty() {
             return Err(missing);
         }
@@ -132,11 +130,8 @@ impl<S: BlockSink> LedgerState<S> {
         entries: &[Arc<VerifiedEntry>],
         changes: Changes,
     ) -> Result<(), Violation> {
-        let committed =
-            CommittedBlock { block, certificate, entries, changes: &changes, before: &self.ledger };
-        self.sink.write(&committed).map_err(|cause| {
-            Violation::new(Rule::Block, "store", "a durable write", cause)
-        })?;
+        let committed = CommittedBlock { block, certificate, entries, changes: &changes, before: &self.ledger };
+        self.sink.write(&committed).map_err(|cause| Violation::new(Rule::Block, "store", "a durable write", cause))?;
         self.ledger.adopt(&block.header, changes);
         self.tried.clear();
         block.entries.iter().for_each(|id| self.pool.remove(id));

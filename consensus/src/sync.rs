@@ -85,12 +85,7 @@ impl SyncedBlock {
 ///
 /// # Errors
 /// [`Rule::Network`] or [`Rule::Block`].
-pub fn follows(
-    block: &Block,
-    network: &NetworkId,
-    height: u64,
-    parent: &BlockId,
-) -> Result<(), Violation> {
+pub fn follows(block: &Block, network: &NetworkId, height: u64, parent: &BlockId) -> Result<(), Violation> {
     let header = &block.header;
     if header.network != *network {
         return Err(Violation::new(Rule::Network, "header.network", network, header.network));

@@ -117,20 +117,14 @@ impl Entry {
     /// # Errors
     /// [`LogError::Corrupt`].
     pub fn decode(bytes: &[u8]) -> Result<Self, LogError> {
-        cbor::decode(bytes, "log entry", MESSAGE_BYTES_MAX)
-            .map_err(|e| LogError::Corrupt(e.to_string()))
+        cbor::decode(bytes, "log entry", MESSAGE_BYTES_MAX).map_err(|e| LogError::Corrupt(e.to_string()))
     }
 
     /// The entry for an input of the core, and the block it names; `None` for inputs that are not logged.
-    pub(crate) fn of(
-        network: NetworkId,
-        input: &CoreInput<StemmaContext>,
-    ) -> Option<(Self, Option<BlockValue>)> {
+    pub(crate) fn of(network: NetworkId, input: &CoreInput<StemmaContext>) -> Option<(Self, Option<BlockValue>)> {
         match input {
             CoreInput::Vote(vote) => Some((Self::Vote(SignedVote::of(vote)), None)),
-            CoreInput::Proposal(p) => {
-                Some((Self::Proposal(SignedProposal::of(p)), Some(p.message.value.clone())))
-            }
+            CoreInput::Proposal(p) => Some((Self::Proposal(SignedProposal::of(p)), Some(p.message.value.clone()))),
             CoreInput::ProposedValue(v, _) => {
                 let verdict = Verdict {
                     block: v.value.block_id(),
@@ -141,12 +135,8 @@ impl Entry {
                 };
                 Some((Self::Verdict(verdict), Some(v.value.clone())))
             }
-            CoreInput::TimeoutElapsed(t) => {
-                Some((Self::Timeout(Step::of(t.kind)?, round_number(t.round)), None))
-            }
-            CoreInput::PolkaCertificate(c) => {
-                Some((Self::Polka(PolkaCertificate::of(network, c)), None))
-            }
+            CoreInput::TimeoutElapsed(t) => Some((Self::Timeout(Step::of(t.kind)?, round_number(t.round)), None)),
+            CoreInput::PolkaCertificate(c) => Some((Self::Polka(PolkaCertificate::of(network, c)), None)),
             CoreInput::StartHeight(..)
             | CoreInput::RoundCertificate(_)
             | CoreInput::Propose(_)
@@ -171,10 +161,7 @@ impl Replay {
     ///
     /// # Errors
     /// [`LogError::Corrupt`].
-    pub fn read<'e>(
-        height: u64,
-        entries: impl Iterator<Item = &'e [u8]>,
-    ) -> Result<Self, LogError> {
+    pub fn read<'e>(height: u64, entries: impl Iterator<Item = &'e [u8]>) -> Result<Self, LogError> {
         let mut replay = Self::default();
         for bytes in entries {
             replay.take(height, Entry::decode(bytes)?)?;

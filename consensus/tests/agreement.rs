@@ -65,7 +65,9 @@ fn seeds_agree_and_go_on() {
         synced += summary.synced;
         height += summary.height;
     }
-    println!("seeds {from}..{to}: {height} heights, {accusations} accusations, {restarts} restarts, {synced} blocks synced");
+    println!(
+        "seeds {from}..{to}: {height} heights, {accusations} accusations, {restarts} restarts, {synced} blocks synced"
+    );
     assert!(accusations > 0 && restarts > 0 && synced > 0, "the faults must happen");
 }
 

@@ -22,8 +22,8 @@ use stemma_chain_format::hash::{BlockId, NetworkId};
 use stemma_chain_format::header::Block;
 use stemma_chain_format::registry::Registry;
 use stemma_consensus::codec::{
-    ConsensusMessage, MessageError, PolkaCertificate, PolkaVote, ROUND_MAX, RoundCertificate,
-    RoundReason, RoundVote, SignedVote,
+    ConsensusMessage, MessageError, PolkaCertificate, PolkaVote, ROUND_MAX, RoundCertificate, RoundReason, RoundVote,
+    SignedVote,
 };
 use stemma_consensus::engine::{Effect, Input, TimerId};
 use stemma_consensus::error::EngineError;

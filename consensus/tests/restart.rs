@@ -47,12 +47,7 @@ fn assert_agrees(known: &Marks, signed: &[SignedMark], place: &str) {
 
 /// Logs and ledgers as they lie on disk in the middle of a troubled run.
 fn snapshots() -> Vec<(usize, TinyLedger, MemoryLog)> {
-    let options = Options {
-        loss_percent: 25,
-        delay_ms_max: 300,
-        heal_ms: u64::MAX,
-        ..Options::calm(4, 77)
-    };
+    let options = Options { loss_percent: 25, delay_ms_max: 300, heal_ms: u64::MAX, ..Options::calm(4, 77) };
     let mut world = World::new(options);
     let mut snapshots = Vec::new();
     for turn in 0..4_000_usize {

@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use stemma_chain_format::member::MemberId;
+use stemma_net::{Multiaddr, NetConfig, NetHandle, PeerConfig, PeerId};
 use stemma_node::config::Settings;
 use stemma_node::http::{self, Shared};
-use stemma_net::{Multiaddr, NetConfig, NetHandle, PeerConfig, PeerId};
 use stemma_node::node::{EVENTS_MAX, Event, Node, NodeParts};
 use stemma_node::store::Store;
 use stemma_node_api::types::Status;
@@ -31,8 +31,9 @@ const TICK_MS: u64 = 250;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("STEMMA_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,stemma=info,stemma_node=info,stemma_consensus=info"));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("STEMMA_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("warn,stemma=info,stemma_node=info,stemma_consensus=info")
+    });
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     match run(&arguments.config) {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,8 +45,7 @@ fn main() -> ExitCode {
 }
 
 fn run(path: &std::path::Path) -> anyhow::Result<()> {
-    let settings = Settings::load(path)
-        .with_context(|| format!("cannot start with {}", path.display()))?;
+    let settings = Settings::load(path).with_context(|| format!("cannot start with {}", path.display()))?;
     std::fs::create_dir_all(&settings.config.data)
         .with_context(|| format!("cannot make the data folder {}", settings.config.data.display()))?;
     let file = settings.config.data.join("stemma.redb");

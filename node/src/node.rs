@@ -29,10 +29,10 @@ use crate::clock::now_ms;
 use crate::config::Settings;
 use crate::institution::{Institution, Prices, PricesError};
 use crate::ledger::StoreSink;
-use stemma_net::{NetHandle, PeerId};
 use crate::role::{Answer, RoleEffect};
 use crate::store::{Store, StoreError, StoreLog, TradeRow};
 use event::Asked;
+use stemma_net::{NetHandle, PeerId};
 use stemma_node_api::types::Status;
 
 /// Most events that wait; whoever brings more waits too.
@@ -87,6 +87,8 @@ pub struct Node {
     submitted: BTreeMap<Link, Vec<CallReply<stemma_node_api::types::Committed>>>,
     issues: VecDeque<Issue>,
     issuing: Option<Link>,
+    /// The last height that roles and waiting operators were told of.
+    told_height: u64,
     /// Banks' messages whose questions are not all answered.
     asked: BTreeMap<u64, Asked>,
     next_message: u64,
@@ -119,6 +121,7 @@ impl Node {
         let registry = settings.registry.clone();
         let created_ms = settings.genesis.genesis().created_ms;
         let ledger = store.load_ledger(registry, created_ms)?;
+        let told_height = ledger.head().height;
         let state = LedgerState::new(ledger, StoreSink::new(store.clone()));
         let c = &settings.config.consensus;
         let engine_config = EngineConfig {
@@ -158,6 +161,7 @@ impl Node {
             submitted: BTreeMap::new(),
             issues: VecDeque::new(),
             issuing: None,
+            told_height,
             asked: BTreeMap::new(),
             next_message: 0,
             status,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stemma_encoding import H, Broken, decode, encode, need, same, verifies
 from stemma_ledger import Ledger
-from stemma_records import RECORDS, Registry, Signed, signed_bytes
+from stemma_records import AUDITOR, RECORDS, Registry, Signed, signed_bytes
 from stemma_verify import (
     Entry, account_state, certified_header, keyed, prove_absent, prove_present, read_block, read_bundle, state_proof,
     validate_endorsement, validate_entry, validate_request, verify_bundle, verify_checkpoint, vote,
@@ -96,6 +96,7 @@ class Judge:
             same("network", "refusal.network", self.registry.network, found["network"])
             member = self.registry.members.get(found["member"])
             need(member, "signer", "refusal.member", "a member", found["member"])
+            need(member["role"] != AUDITOR, "signer", "refusal.member", "a bank or an institution", found["member"])
             same("signer", "refusal.signer", member["member_key"], found.key)
             found.check_signature()
         else:

@@ -255,8 +255,8 @@ def verifies(key, message, signature):
 
 
 def admitted(key):
-    """A key that enters from outside: a point, not of small order, in its canonical encoding."""
+    """A key that enters from outside: a point of the prime-order subgroup, in its canonical encoding."""
     a = point(key)
-    if a is None or is_neutral(times(8, a)):
+    if a is None or is_neutral(a) or not is_neutral(times(L, a)):
         return False
     return key == (a[1] | (a[0] % 2) << 255).to_bytes(32, "little")

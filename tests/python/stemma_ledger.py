@@ -47,6 +47,8 @@ class Ledger:
         need(height <= expires <= last, "expiry", "endorsement.expires", f"{height} to {last}", expires)
         listed = self.listings.get(request["trade"]["instrument"])
         need(listed, "listing", "request.trade.instrument", "a listed instrument")
+        cash = request["trade"]["cash"]
+        need(cash in self.listings, "listing", "request.trade.cash", "listed cash", cash)
         account = endorsement["account"]
         state = self.open_account(account)
         waiting = self.inboxes.get(account, [])[state["credits_absorbed"] :]

@@ -103,9 +103,9 @@ class Registry:
             same("genesis", place, protected_header("genesis", key), protected)
             covered = encode(["Signature", b"", protected, b"", payload])
             need(verifies(key, covered, signature), "genesis", place, "a signature that verifies", "none")
-        # The leaves are the members' own encodings, as they stand in the payload.
-        raw = cbor2.loads(payload)[3]
-        self.root = merkle_root([H(b"\0", encode(m)) for m in raw])
+        # The leaves are the parameters' and the members' own encodings, as they stand in the payload.
+        raw = cbor2.loads(payload)
+        self.root = merkle_root([H(b"\0", encode(part)) for part in [raw[4], *raw[3]]])
         self.validators = {m["id"]: m for m in members if m["power"] > 0}
 
     def own_account(self, member, purpose):
@@ -153,7 +153,7 @@ account_state = record(
     account=h32, bank=member_id, key=h32, sequence=u64, head=h32, counter=u64, holdings=holdings,
     credits_received=u64, credits_absorbed=u64, credits_digest=h32,
 )  # fmt: skip
-trade = record(side=enumeration(2), instrument=instrument, size=size, cash=instrument, limit_opt=price)
+trade = record(side=enumeration(2), instrument=instrument, size=size, cash=instrument, limit_opt=price, fee_max_opt=amount)
 request = record(
     network=h32, account=h32, counter=u64, bank=member_id, institution=member_id, trade=trade,
     identity=record(kind=text, commitment=h32), expires_opt=u64, referral_opt=octets,
@@ -202,6 +202,7 @@ def check_request(r, place):
     in_range(t["size"][1] > 0, f"{place}.trade.size", "above 0")
     if t["limit"] is not None:
         price_in_range(t["limit"], f"{place}.trade.limit")
+    in_range((t["fee_max"] or 0) >= 0, f"{place}.trade.fee_max", "0 or above")
     in_range(issuer(t["instrument"]) == r["institution"], f"{place}.trade.instrument", "the institution's")
     in_range(issuer(t["cash"]) == r["bank"], f"{place}.trade.cash", "the bank's")
     kind = re.fullmatch("[a-z0-9-]{1,32}", r["identity"]["kind"], re.ASCII)

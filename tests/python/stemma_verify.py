@@ -214,7 +214,7 @@ def follow(state, chain, inbox, listed):
     same("holdings", f"{end.place}.holdings", held, end["holdings"])
     same("listing", f"{exe.place}.listing", listed.link, exe["listing"])
     same("listing", f"{exe.place}.listing", req["trade"]["instrument"], listed["instrument"])
-    terms_are_met(req["trade"], exe, listed["decimals"])
+    terms_are_met(req["trade"], exe, listed)
     count = state["credits_absorbed"] + len(end["absorbed"])
     after = {"sequence": end["sequence"], "head": exe.link, "counter": req["counter"], "credits_absorbed": count}
     return {**state, **after, "holdings": exe["holdings"]}
@@ -231,13 +231,16 @@ def cost_of(quantity, price, decimals, place):
     return cost
 
 
-def terms_are_met(asked, exe, decimals):
+def terms_are_met(asked, exe, listed):
     """Step 8."""
-    place, buying = exe.place, asked["side"] == BUY
+    place, buying, decimals = exe.place, asked["side"] == BUY, listed["decimals"]
+    same("terms", "request.trade.cash", listed["quoted_in"], asked["cash"].split("/")[1])
     (mantissa, scale), limit = exe["price"], asked["limit"]
     if limit is not None:
         found, bound = mantissa * 10 ** limit[1], limit[0] * 10**scale
         need(found <= bound if buying else found >= bound, "terms", f"{place}.price", limit, exe["price"])
+    if asked["fee_max"] is not None:
+        need(exe["fee"] <= asked["fee_max"], "terms", f"{place}.fee", f"at most {asked['fee_max']}", exe["fee"])
     cost = cost_of(exe["quantity"], exe["price"], decimals, f"{place}.quantity")
     in_cash, wanted = asked["size"]
     if in_cash:

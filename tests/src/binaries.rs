@@ -78,7 +78,17 @@ fn build(profile: &Path) {
     eprintln!("building stemma-node and stemma (profile {name})");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "stemma-node", "--package", "stemma-tools", "--bins", "--profile", name])
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "stemma-node",
+            "--package",
+            "stemma-tools",
+            "--bins",
+            "--profile",
+            name,
+        ])
         .arg("--target-dir")
         .arg(profile.parent().unwrap())
         .current_dir(workspace())

@@ -218,6 +218,7 @@ mod tests {
                 size: Size::Quantity(Amount::new(1).unwrap()),
                 cash: "bank-a/USD".parse().unwrap(),
                 limit: None,
+                fee_max: None,
             },
         }
     }

@@ -55,9 +55,21 @@ impl Units {
 /// # Errors
 /// It is no positive number, or has more places than the instrument.
 pub fn parse_positive(text: &str, decimals: u8, what: &str) -> Result<Amount, CliError> {
+    let amount = parse_not_negative(text, decimals, what)?;
+    if amount.is_positive() {
+        return Ok(amount);
+    }
+    Err(CliError::usage(format!("{what} must be above zero, found {text}")))
+}
+
+/// Reads an amount in whole units that may be zero.
+///
+/// # Errors
+/// [`CliError`] of wrong usage: no such amount, or below zero.
+pub fn parse_not_negative(text: &str, decimals: u8, what: &str) -> Result<Amount, CliError> {
     match parse_decimal(text, decimals) {
-        Ok(amount) if amount.is_positive() => Ok(amount),
-        Ok(_) => Err(CliError::usage(format!("{what} must be above zero, found {text}"))),
+        Ok(amount) if !amount.is_negative() => Ok(amount),
+        Ok(_) => Err(CliError::usage(format!("{what} must not be below zero, found {text}"))),
         Err(error) => {
             let places = format!("write digits, with at most {decimals} after a decimal point");
             Err(CliError::usage(format!("{what} {text:?} is no amount")).caused_by(&error).help(places))

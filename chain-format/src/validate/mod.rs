@@ -13,9 +13,10 @@ mod request;
 
 use crate::chain::{Chain, Entry};
 use crate::endorsement::Endorsement;
-use crate::error::{Rule, Violation, same};
+use crate::error::{Rule, Violation, ensure, same};
 use crate::hash::Link;
 use crate::keys::{self, SignatureCheck};
+use crate::member::Role;
 use crate::record::{Record, Signed};
 use crate::registry::Registry;
 use crate::request::Request;
@@ -130,6 +131,8 @@ pub fn verify_refusal(stage: &Signed<crate::refusal::Refusal>, registry: &Regist
     let member = registry
         .member(id)
         .ok_or_else(|| Violation::new(Rule::Signer, "refusal.member", "a member of this network", id))?;
+    let may_refuse = member.role != Role::Auditor;
+    ensure(may_refuse, Rule::Signer, "refusal.member", "a bank or an institution", member.role)?;
     same(Rule::Signer, "refusal.signer", &member.member_key, &stage.signer())?;
     stage_signature_holds(stage, "refusal.signature")
 }

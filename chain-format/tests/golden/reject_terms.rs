@@ -32,7 +32,23 @@ fn prices(world: &World) -> Vec<Vector> {
     vec![
         reject("price-above-limit", "Buys a thousandth above the limit.", broken, Plan::new(world, above)),
         reject("price-below-limit", "Sells a thousandth below the limit.", broken, Plan::new(world, below)),
+        reject(
+            "fee-above-max",
+            "Charges a fee where the request accepts none.",
+            (Rule::Terms, "execution.fee"),
+            Plan::new(world, order(world, Side::Buy)).request(|request| request.trade.fee_max = Some(amount(0))),
+        ),
+        reject(
+            "cash-unlisted",
+            "Pays in cash that its bank has not listed.",
+            (Rule::Listing, "request.trade.cash"),
+            Plan::new(world, order(world, Side::Buy)).request(|request| request.trade.cash = euro()),
+        ),
     ]
+}
+
+fn euro() -> InstrumentId {
+    "bank-a/EUR".parse().unwrap()
 }
 
 /// An order for one size, executed as if for another: everything balances, and the account is charged for it.

@@ -107,8 +107,13 @@ fn posting() -> impl Strategy<Value = Posting> {
 fn trade(bank: &MemberId, institution: &MemberId) -> impl Strategy<Value = Trade> + use<> {
     let side = prop_oneof![Just(Side::Buy), Just(Side::Sell)];
     let size = prop_oneof![positive().prop_map(Size::Quantity), positive().prop_map(Size::Cash)];
-    (side, instrument_of(institution), size, instrument_of(bank), option::of(prices()))
-        .prop_map(|(side, instrument, size, cash, limit)| Trade { side, instrument, size, cash, limit })
+    let limits = (option::of(prices()), option::of(0..1_000_000_i128));
+    (side, instrument_of(institution), size, instrument_of(bank), limits).prop_map(
+        |(side, instrument, size, cash, (limit, fee_max))| {
+            let fee_max = fee_max.map(|fee| Amount::new(fee).unwrap());
+            Trade { side, instrument, size, cash, limit, fee_max }
+        },
+    )
 }
 
 pub fn request() -> impl Strategy<Value = Request> {

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use arc_malachitebft_core_consensus::ConsensusMsg;
 use arc_malachitebft_core_types as malachite;
 use malachite::{
-    CertificateError, CommitCertificate, NilOrVal, Round, RoundCertificateType, ThresholdParam,
-    ThresholdParams, VoteType,
+    CertificateError, CommitCertificate, NilOrVal, Round, RoundCertificateType, ThresholdParam, ThresholdParams,
+    VoteType,
 };
 use stemma_chain_format::certificate::{Certificate, Precommit};
 use stemma_chain_format::hash::{BlockId, NetworkId};
@@ -21,11 +21,7 @@ use crate::validators::ValidatorSet;
 type Verdict = Result<(), CertificateError<StemmaContext>>;
 
 /// Checks the signature on a vote or proposal of the core.
-pub(crate) fn verify_signed(
-    message: &ConsensusMsg<StemmaContext>,
-    key: PublicKey,
-    signature: Signature,
-) -> bool {
+pub(crate) fn verify_signed(message: &ConsensusMsg<StemmaContext>, key: PublicKey, signature: Signature) -> bool {
     let check = match message {
         ConsensusMsg::Vote(vote) => vote.to_vote().signature_check(key, signature),
         ConsensusMsg::Proposal(offer) => offer.to_proposal().signature_check(key, signature),
@@ -60,12 +56,7 @@ pub(crate) fn certificate_of(commit: &CommitCertificate<StemmaContext>) -> Certi
     };
     let mut signatures: Vec<Precommit> = commit.commit_signatures.iter().map(precommit).collect();
     signatures.sort_by(|a, b| a.validator.cmp(&b.validator));
-    Certificate {
-        height: commit.height.0,
-        round: round_number(commit.round),
-        block: commit.value_id,
-        signatures,
-    }
+    Certificate { height: commit.height.0, round: round_number(commit.round), block: commit.value_id, signatures }
 }
 
 struct Place<'v> {
@@ -83,9 +74,8 @@ pub(crate) fn verify_commit(
 ) -> Verdict {
     let place = Place { network, height: c.height, round: c.round, validators };
     let value = NilOrVal::Val(c.value_id);
-    let votes: Vec<_> = c.commit_signatures.iter().map(|s| {
-        (&s.address, VoteType::Precommit, value, s.signature)
-    }).collect();
+    let votes: Vec<_> =
+        c.commit_signatures.iter().map(|s| (&s.address, VoteType::Precommit, value, s.signature)).collect();
     place.verify(&votes, thresholds.quorum, |at| {
         let signature = c.commit_signatures.get(at).cloned();
         signature.map(CertificateError::InvalidCommitSignature)
@@ -100,9 +90,8 @@ pub(crate) fn verify_polka(
 ) -> Verdict {
     let place = Place { network, height: c.height, round: c.round, validators };
     let value = NilOrVal::Val(c.value_id);
-    let votes: Vec<_> = c.polka_signatures.iter().map(|s| {
-        (&s.address, VoteType::Prevote, value, s.signature)
-    }).collect();
+    let votes: Vec<_> =
+        c.polka_signatures.iter().map(|s| (&s.address, VoteType::Prevote, value, s.signature)).collect();
     place.verify(&votes, thresholds.quorum, |at| {
         let signature = c.polka_signatures.get(at).cloned();
         signature.map(CertificateError::InvalidPolkaSignature)
@@ -126,9 +115,7 @@ pub(crate) fn verify_round(
             return Err(CertificateError::InvalidVoteType(s.address.clone()));
         }
     }
-    let votes: Vec<_> = c.round_signatures.iter().map(|s| {
-        (&s.address, s.vote_type, s.value_id, s.signature)
-    }).collect();
+    let votes: Vec<_> = c.round_signatures.iter().map(|s| (&s.address, s.vote_type, s.value_id, s.signature)).collect();
     place.verify(&votes, threshold, |at| {
         let signature = c.round_signatures.get(at).cloned();
         signature.map(CertificateError::InvalidRoundSignature)

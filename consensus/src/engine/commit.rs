@@ -34,11 +34,7 @@ impl Engine {
         let committed = turn.app.commit(block, &decided.certificate);
         committed.map_err(|violation| EngineError::Ledger { height, violation })?;
         accuse(decided.evidence, turn);
-        turn.emit(Effect::Committed {
-            block: block.clone(),
-            certificate: decided.certificate,
-            synced: false,
-        });
+        turn.emit(Effect::Committed { block: block.clone(), certificate: decided.certificate, synced: false });
         turn.commits = turn.commits.saturating_add(1);
         self.enter_height(turn)
     }

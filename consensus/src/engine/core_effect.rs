@@ -1,20 +1,17 @@
 //! What the core asks for while it runs: signatures, checks, log entries, messages, timers.
 
 use arc_malachitebft_core_consensus::{
-    Effect as CoreEffect, Input as CoreInput, LivenessMsg, Resumable, Resume, SignedConsensusMsg,
-    VoteExtensionError,
+    Effect as CoreEffect, Input as CoreInput, LivenessMsg, Resumable, Resume, SignedConsensusMsg, VoteExtensionError,
 };
 use arc_malachitebft_core_types::{CertificateError, SignedMessage, Timeout};
 use stemma_chain_format::hash::Digest;
 
 use crate::codec::{
-    ConsensusMessage, CorePolka, CoreProposal, CoreRound, CoreVote, PolkaCertificate,
-    RoundCertificate, SignedProposal, SignedVote,
+    ConsensusMessage, CorePolka, CoreProposal, CoreRound, CoreVote, PolkaCertificate, RoundCertificate, SignedProposal,
+    SignedVote,
 };
 use crate::context::{Ballot, Offer, StemmaContext, round_number};
-use crate::engine::certificates::{
-    certificate_of, verify_commit, verify_polka, verify_round, verify_signed,
-};
+use crate::engine::certificates::{certificate_of, verify_commit, verify_polka, verify_round, verify_signed};
 use crate::engine::turn::Turn;
 use crate::engine::{Desk, Effect, Pending, Setup, TimerId};
 use crate::error::EngineError;
@@ -59,8 +56,9 @@ impl<A: Application, L: Log> Host<'_, '_, A, L> {
             | E::PublishLivenessMsg(LivenessMsg::Vote(v), _)
             | E::RepublishVote(v, _) => self.send_vote(&v),
             E::PublishLivenessMsg(LivenessMsg::PolkaCertificate(c), _) => self.send_polka(&c),
-            E::PublishLivenessMsg(LivenessMsg::SkipRoundCertificate(c), _)
-            | E::RepublishRoundCertificate(c, _) => self.send_round(&c),
+            E::PublishLivenessMsg(LivenessMsg::SkipRoundCertificate(c), _) | E::RepublishRoundCertificate(c, _) => {
+                self.send_round(&c)
+            }
             E::GetValue(_, round, ..) => self.desk.wanted = Some(round_number(round)),
             E::WalAppend(_, input, _) => self.log(&input)?,
             E::Finalize(certificate, _, found, _) => {
@@ -69,10 +67,7 @@ impl<A: Application, L: Log> Host<'_, '_, A, L> {
             // `Decide`: the decision is taken from `Finalize`, which follows at once and has the evidence too.
             // `RestreamProposal`: the proposal is published right after, with its whole block.
             // Synced values: certified blocks are committed by `follow` and never fed to the core.
-            E::Decide(..)
-            | E::RestreamProposal(..)
-            | E::CertVerifiedSyncValue(..)
-            | E::CertRejectedSyncValue(..) => {}
+            E::Decide(..) | E::RestreamProposal(..) | E::CertVerifiedSyncValue(..) | E::CertRejectedSyncValue(..) => {}
             E::SignVote(ballot, r) => return Ok(r.resume_with(self.sign_vote(ballot)?)),
             E::SignProposal(offer, r) => return Ok(r.resume_with(self.sign_proposal(offer)?)),
             question => return Ok(self.check(question)),
@@ -85,26 +80,14 @@ impl<A: Application, L: Log> Host<'_, '_, A, L> {
         use CoreEffect as E;
         let network = self.setup.network;
         match question {
-            E::VerifySignature(m, key, r) => {
-                r.resume_with(verify_signed(&m.message, key, m.signature))
-            }
-            E::VerifyCommitCertificate(c, set, t, r) => {
-                r.resume_with(verify_commit(network, &c, &set, t))
-            }
-            E::VerifyPolkaCertificate(c, set, t, r) => {
-                r.resume_with(verify_polka(network, &c, &set, t))
-            }
-            E::VerifyRoundCertificate(c, set, t, r) => {
-                r.resume_with(verify_round(network, &c, &set, t))
-            }
+            E::VerifySignature(m, key, r) => r.resume_with(verify_signed(&m.message, key, m.signature)),
+            E::VerifyCommitCertificate(c, set, t, r) => r.resume_with(verify_commit(network, &c, &set, t)),
+            E::VerifyPolkaCertificate(c, set, t, r) => r.resume_with(verify_polka(network, &c, &set, t)),
+            E::VerifyRoundCertificate(c, set, t, r) => r.resume_with(verify_round(network, &c, &set, t)),
             // Vote extensions are off: none is made, and a certificate with some is refused.
-            E::VerifyExtendedCommitCertificate(.., r) => {
-                r.resume_with(Err(CertificateError::VerificationError(None)))
-            }
+            E::VerifyExtendedCommitCertificate(.., r) => r.resume_with(Err(CertificateError::VerificationError(None))),
             E::ExtendVote(.., r) => r.resume_with(None),
-            E::VerifyVoteExtension(.., r) => {
-                r.resume_with(Err(VoteExtensionError::InvalidVoteExtension))
-            }
+            E::VerifyVoteExtension(.., r) => r.resume_with(Err(VoteExtensionError::InvalidVoteExtension)),
             _ => Resume::Continue,
         }
     }

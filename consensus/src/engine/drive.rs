@@ -30,13 +30,7 @@ impl Engine {
         let Some(core) = self.core.as_mut() else {
             return Ok(());
         };
-        let mut host = Host {
-            setup: &self.setup,
-            guard: &mut self.guard,
-            desk: &mut self.desk,
-            turn,
-            height,
-        };
+        let mut host = Host { setup: &self.setup, guard: &mut self.guard, desk: &mut self.desk, turn, height };
         let ran: Result<(), CoreError<StemmaContext>> = process!(
             input: input,
             state: core,
@@ -57,19 +51,16 @@ impl Engine {
         }
         if let Some((certificate, evidence)) = self.desk.finalized.take() {
             let core = self.core.as_ref();
-            let (_, value) = core.and_then(|c| c.decided_value()).ok_or_else(|| {
-                EngineError::Core("a height was finalised without a decision".into())
-            })?;
+            let (_, value) = core
+                .and_then(|c| c.decided_value())
+                .ok_or_else(|| EngineError::Core("a height was finalised without a decision".into()))?;
             self.desk.decided = Some(Decided { value, certificate, evidence, asked: 0 });
         }
         Ok(())
     }
 
     /// Judges, proposes and commits until nothing is left on the desk.
-    pub(super) fn settle<A: Application, L: Log>(
-        &mut self,
-        turn: &mut Turn<'_, A, L>,
-    ) -> Result<(), EngineError> {
+    pub(super) fn settle<A: Application, L: Log>(&mut self, turn: &mut Turn<'_, A, L>) -> Result<(), EngineError> {
         while self.phase == Phase::Running {
             if let Some(decided) = self.desk.decided.take() {
                 return self.finish(decided, true, turn);

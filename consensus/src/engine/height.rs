@@ -109,10 +109,7 @@ impl Engine {
     }
 
     /// Work arrived: a height that waits begins.
-    pub(super) fn on_work<A: Application, L: Log>(
-        &mut self,
-        turn: &mut Turn<'_, A, L>,
-    ) -> Result<(), EngineError> {
+    pub(super) fn on_work<A: Application, L: Log>(&mut self, turn: &mut Turn<'_, A, L>) -> Result<(), EngineError> {
         if self.phase == Phase::Waiting && turn.app.has_work() {
             self.begin_height(turn)?;
         }
@@ -121,11 +118,7 @@ impl Engine {
 }
 
 /// The core's input that starts a height.
-pub(super) fn start_input(
-    height: u64,
-    validators: ValidatorSet,
-    restart: bool,
-) -> CoreInput<StemmaContext> {
+pub(super) fn start_input(height: u64, validators: ValidatorSet, restart: bool) -> CoreInput<StemmaContext> {
     let policy = VoteExtensionPolicy::Disabled;
     CoreInput::StartHeight(Height(height), validators, restart, None, policy)
 }

@@ -77,11 +77,7 @@ impl Engine {
         self.run_core(CoreInput::ProposedValue(value, ValueOrigin::Consensus), turn)
     }
 
-    fn verdict<A: Application, L: Log>(
-        &mut self,
-        value: &BlockValue,
-        turn: &mut Turn<'_, A, L>,
-    ) -> Judgement {
+    fn verdict<A: Application, L: Log>(&mut self, value: &BlockValue, turn: &mut Turn<'_, A, L>) -> Judgement {
         let (block, next, parent) = (value.block(), turn.next_height(), turn.app.head());
         if let Err(violation) = follows(block, &self.setup.network, next, &parent) {
             return Judgement::Invalid(violation);
@@ -98,12 +94,7 @@ impl Engine {
         judgement
     }
 
-    pub(super) fn fetch<A: Application, L: Log>(
-        &mut self,
-        ids: Vec<Link>,
-        from: MemberId,
-        turn: &mut Turn<'_, A, L>,
-    ) {
+    pub(super) fn fetch<A: Application, L: Log>(&mut self, ids: Vec<Link>, from: MemberId, turn: &mut Turn<'_, A, L>) {
         turn.emit(Effect::FetchEntries { ids, from });
         let id = TimerId::Fetch { height: turn.next_height() };
         self.desk.timers.insert(id);
@@ -122,10 +113,7 @@ impl Engine {
     }
 
     /// Entries may be here now.
-    pub(super) fn on_entries<A: Application, L: Log>(
-        &mut self,
-        turn: &mut Turn<'_, A, L>,
-    ) -> Result<(), EngineError> {
+    pub(super) fn on_entries<A: Application, L: Log>(&mut self, turn: &mut Turn<'_, A, L>) -> Result<(), EngineError> {
         self.judge_pending(false, turn)
     }
 

@@ -9,19 +9,16 @@ use std::collections::BTreeSet;
 
 use stemma_chain_format::hash::Digest;
 
+use crate::engine::Engine;
 use crate::engine::height::start_input;
 use crate::engine::turn::Turn;
-use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::ports::{Application, Log};
 use crate::validators::ValidatorSet;
 use crate::wal::Replay;
 
 impl Engine {
-    pub(super) fn on_start<A: Application, L: Log>(
-        &mut self,
-        turn: &mut Turn<'_, A, L>,
-    ) -> Result<(), EngineError> {
+    pub(super) fn on_start<A: Application, L: Log>(&mut self, turn: &mut Turn<'_, A, L>) -> Result<(), EngineError> {
         self.started = true;
         let entries = turn.read_log()?;
         self.log_height = entries.iter().map(|(height, _)| *height).max().unwrap_or(0);
@@ -37,11 +34,8 @@ impl Engine {
         turn: &mut Turn<'_, A, L>,
     ) -> Result<(), EngineError> {
         let entries = turn.read_log()?;
-        let entries: Vec<&[u8]> = entries
-            .iter()
-            .filter(|(height, _)| *height == next)
-            .map(|(_, bytes)| bytes.as_slice())
-            .collect();
+        let entries: Vec<&[u8]> =
+            entries.iter().filter(|(height, _)| *height == next).map(|(_, bytes)| bytes.as_slice()).collect();
         let replay = Replay::read(next, entries.iter().copied()).map_err(EngineError::Log)?;
         for mark in &replay.marks {
             self.guard.record(mark).map_err(EngineError::Contradiction)?;

@@ -61,8 +61,7 @@ impl TinyLedger {
     /// An older copy of the ledger, as a restored disk has it.
     pub fn truncate(&mut self, height: u64) {
         self.blocks.truncate(usize::try_from(height).unwrap());
-        let kept: BTreeSet<Link> =
-            self.blocks.iter().flat_map(|(b, _)| b.entries.iter().copied()).collect();
+        let kept: BTreeSet<Link> = self.blocks.iter().flat_map(|(b, _)| b.entries.iter().copied()).collect();
         self.committed.retain(|id, _| kept.contains(id));
     }
 
@@ -150,9 +149,10 @@ impl Application for TinyLedger {
     fn commit(&mut self, block: &Block, certificate: &Certificate) -> Result<(), Violation> {
         self.check(block)?;
         for id in &block.entries {
-            let body = self.waiting.remove(id).ok_or_else(|| {
-                Violation::new(Rule::Block, "entries", "an entry that is here", id)
-            })?;
+            let body = self
+                .waiting
+                .remove(id)
+                .ok_or_else(|| Violation::new(Rule::Block, "entries", "an entry that is here", id))?;
             self.committed.insert(*id, body);
         }
         self.blocks.push((block.clone(), certificate.clone()));

@@ -35,9 +35,7 @@ impl Checks {
         let message = ConsensusMessage::decode(bytes, &registry.network()).expect("our own message");
         let mark = match &message {
             ConsensusMessage::Vote(m) if m.vote.validator == *by => SignedMark::of_vote(&m.vote),
-            ConsensusMessage::Proposal(m, _) if m.proposal.proposer == *by => {
-                SignedMark::of_proposal(&m.proposal)
-            }
+            ConsensusMessage::Proposal(m, _) if m.proposal.proposer == *by => SignedMark::of_proposal(&m.proposal),
             _ => return,
         };
         let key = (by.clone(), mark.height, mark.round, mark.kind);

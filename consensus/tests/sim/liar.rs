@@ -23,9 +23,7 @@ pub fn twin(
             let signature = vote.sign(key);
             Some(ConsensusMessage::Vote(SignedVote { vote, signature }).encode())
         }
-        ConsensusMessage::Proposal(SignedProposal { mut proposal, .. }, mut block)
-            if proposal.proposer == *me =>
-        {
+        ConsensusMessage::Proposal(SignedProposal { mut proposal, .. }, mut block) if proposal.proposer == *me => {
             block.header.time_ms += 1 + rng.range(0, 3);
             // Some break the ledger's rules as well: whoever votes for these did not judge them.
             block.header.accounts_root.0[0] ^= u8::from(rng.chance(50));

@@ -13,4 +13,7 @@ pub mod rng;
 pub mod solo;
 
 #[allow(unused_imports)]
-pub use self::{network::World, options::{Options, Summary}};
+pub use self::{
+    network::World,
+    options::{Options, Summary},
+};

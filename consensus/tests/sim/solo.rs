@@ -87,9 +87,7 @@ impl Solo {
         let me = id(self.index);
         let mark = |message: ConsensusMessage| match message {
             ConsensusMessage::Vote(m) if m.vote.validator == me => Some(SignedMark::of_vote(&m.vote)),
-            ConsensusMessage::Proposal(m, _) if m.proposal.proposer == me => {
-                Some(SignedMark::of_proposal(&m.proposal))
-            }
+            ConsensusMessage::Proposal(m, _) if m.proposal.proposer == me => Some(SignedMark::of_proposal(&m.proposal)),
             _ => None,
         };
         self.sent(effects).into_iter().filter_map(mark).collect()
@@ -132,12 +130,8 @@ pub fn proposal(registry: &Registry, by: usize, round: u32, block: &Block) -> Co
 
 /// A certificate of these validators for a block.
 pub fn certificate(registry: &Registry, block: &Block, by: &[usize]) -> Certificate {
-    let mut certificate = Certificate {
-        height: block.header.height,
-        round: 0,
-        block: block.id(),
-        signatures: Vec::new(),
-    };
+    let mut certificate =
+        Certificate { height: block.header.height, round: 0, block: block.id(), signatures: Vec::new() };
     for index in by {
         let vote = certificate.precommit(registry.network(), &id(*index));
         let signature = vote.sign(&validator_key(*index));

@@ -8,10 +8,6 @@ use super::Bank;
 impl Bank {
     /// The terms for a customer: the configured level, and no credit line.
     pub(super) fn credit_terms(&self) -> CreditTerms {
-        CreditTerms {
-            level: self.config.credit_level,
-            rules: self.config.rules_version,
-            lines: Holdings::new(),
-        }
+        CreditTerms { level: self.config.credit_level, rules: self.config.rules_version, lines: Holdings::new() }
     }
 }

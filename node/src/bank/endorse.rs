@@ -14,13 +14,7 @@ use crate::role::RoleEffect;
 
 impl Bank {
     /// Endorses an account's next waiting request, unless one is under way.
-    pub(super) fn advance(
-        &mut self,
-        account: &AccountId,
-        ledger: &Ledger,
-        now_ms: u64,
-        effects: &mut Vec<RoleEffect>,
-    ) {
+    pub(super) fn advance(&mut self, account: &AccountId, ledger: &Ledger, now_ms: u64, effects: &mut Vec<RoleEffect>) {
         while let Some(link) = self.lines.next(account) {
             match self.endorse(&link, ledger, now_ms) {
                 Ok(()) => {
@@ -72,13 +66,7 @@ impl Bank {
         Ok(())
     }
 
-    fn refuse_waiting(
-        &mut self,
-        link: &Link,
-        violation: &Violation,
-        now_ms: u64,
-        effects: &mut Vec<RoleEffect>,
-    ) {
+    fn refuse_waiting(&mut self, link: &Link, violation: &Violation, now_ms: u64, effects: &mut Vec<RoleEffect>) {
         use stemma_chain_format::refusal::RefusalReason as Why;
         let reason = if violation.rule == Rule::Expiry { Why::Expired } else { Why::QuantityOutOfRange };
         let refusal = self.refusal(*link, reason, &violation.expected, &violation.found, now_ms);

@@ -111,9 +111,7 @@ impl Bank {
     }
 
     fn refuse(&self, mut row: TradeRow, no: No, now_ms: u64) -> Result<TradeRow, IntakeError> {
-        let refusal = self
-            .refusal(row.link, no.reason, no.expected, no.found, now_ms)
-            .map_err(IntakeError::Sign)?;
+        let refusal = self.refusal(row.link, no.reason, no.expected, no.found, now_ms).map_err(IntakeError::Sign)?;
         row.state = TradeState::Refused;
         row.refusal = Some(refusal.bytes().to_vec().into());
         Ok(row)
@@ -145,8 +143,7 @@ impl Bank {
             return Err(no(Why::WrongAddressee, format!("bank {}", self.id), &record.bank));
         }
         let account = ledger.account(&record.account).filter(|account| account.state.bank == self.id);
-        let Some(account) = account.filter(|account| ledger.own_account_of(&account.state.account).is_none())
-        else {
+        let Some(account) = account.filter(|account| ledger.own_account_of(&account.state.account).is_none()) else {
             return Err(no(Why::UnknownAccount, format!("an account at {}", self.id), record.account));
         };
         let check = request.signature_check();
@@ -190,7 +187,6 @@ impl Bank {
         institution_holds(record, ledger.registry())?;
         Ok(verifier)
     }
-
 }
 
 fn institution_holds(record: &Request, registry: &Registry) -> Result<(), No> {

@@ -29,12 +29,7 @@ impl Bank {
     ///
     /// # Errors
     /// The key is not acceptable.
-    pub fn open_account(
-        &self,
-        key: PublicKey,
-        nonce: [u8; 16],
-        ledger: &Ledger,
-    ) -> Result<VerifiedEntry, IssueError> {
+    pub fn open_account(&self, key: PublicKey, nonce: [u8; 16], ledger: &Ledger) -> Result<VerifiedEntry, IssueError> {
         let opening = Opening { network: self.network, bank: self.id.clone(), key, nonce: Nonce(nonce) };
         let signed = Signed::sign(opening, &self.key).map_err(IssueError::Violation)?;
         self.checked(Entry::Opening(Box::new(signed)), ledger)
@@ -61,10 +56,7 @@ impl Bank {
             parent,
             sequence: sequence.saturating_add(1),
             instrument,
-            credits: credits
-                .into_iter()
-                .map(|(account, amount)| IssuedCredit { account, amount })
-                .collect(),
+            credits: credits.into_iter().map(|(account, amount)| IssuedCredit { account, amount }).collect(),
         };
         let signed = Signed::sign(issuance, &self.key).map_err(IssueError::Violation)?;
         self.checked(Entry::Issuance(Box::new(signed)), ledger)

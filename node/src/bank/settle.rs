@@ -131,12 +131,7 @@ impl Bank {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn resume(
-        &mut self,
-        ledger: &Ledger,
-        now_ms: u64,
-        effects: &mut Vec<RoleEffect>,
-    ) -> Result<(), StoreError> {
+    pub fn resume(&mut self, ledger: &Ledger, now_ms: u64, effects: &mut Vec<RoleEffect>) -> Result<(), StoreError> {
         let mut accounts = Vec::new();
         for row in self.store.open_trades()? {
             let (link, account) = (row.link, row.account);
@@ -188,8 +183,7 @@ impl Bank {
 
 fn expiry_of(row: &TradeRow) -> Result<Option<u64>, Violation> {
     let Some(endorsement) = &row.endorsement else { return Ok(None) };
-    let endorsement: Signed<stemma_chain_format::endorsement::Endorsement> =
-        Signed::decode(endorsement.to_vec())?;
+    let endorsement: Signed<stemma_chain_format::endorsement::Endorsement> = Signed::decode(endorsement.to_vec())?;
     Ok(Some(endorsement.record().expires))
 }
 

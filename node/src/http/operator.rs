@@ -65,9 +65,7 @@ pub(super) async fn issue(
     for (account, amount) in &credits {
         parsed.push((id("credits", account)?, id(account, amount)?));
     }
-    let call = |reply: CallReply<Committed>| {
-        Call::Issue(crate::node::Issue { instrument, credits: parsed, reply })
-    };
+    let call = |reply: CallReply<Committed>| Call::Issue(crate::node::Issue { instrument, credits: parsed, reply });
     Ok(Json(shared.call_to_commit(call).await?))
 }
 

@@ -55,9 +55,7 @@ pub(super) async fn members(State(shared): State<Arc<Shared>>) -> Json<Vec<Membe
 
 /// The instruments listed on the ledger.
 #[utoipa::path(get, path = "/v1/instruments", tag = "ledger", responses((status = 200, body = Vec<InstrumentView>)))]
-pub(super) async fn instruments(
-    State(shared): State<Arc<Shared>>,
-) -> Result<Json<Vec<InstrumentView>>, Failure> {
+pub(super) async fn instruments(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<InstrumentView>>, Failure> {
     let views = shared.store.listings()?.into_iter().map(|listed| InstrumentView {
         instrument: listed.listing.instrument.to_string(),
         kind: listed.listing.kind.to_string(),

@@ -91,20 +91,13 @@ impl Institution {
     ) -> Result<AnswerRow, Violation> {
         let execution = self.execute(question, terms, now_ms)?;
         let request = question.request().record();
-        let reserved = pays_out(request, terms).map(|amount| Reserved {
-            instrument: request.trade.cash.clone(),
-            amount,
-        });
+        let reserved =
+            pays_out(request, terms).map(|amount| Reserved { instrument: request.trade.cash.clone(), amount });
         let answer = Answer::Executed(execution.bytes().to_vec().into());
         Ok(self.row(question, &answer, Some(execution.link()), reserved))
     }
 
-    fn refused_row(
-        &mut self,
-        question: &VerifiedEndorsement,
-        no: No,
-        now_ms: u64,
-    ) -> Result<AnswerRow, Violation> {
+    fn refused_row(&mut self, question: &VerifiedEndorsement, no: No, now_ms: u64) -> Result<AnswerRow, Violation> {
         let record = Refusal {
             network: self.network,
             member: self.id.clone(),

@@ -41,9 +41,9 @@ impl Institution {
         let listed = ledger.listing(&trade.instrument).ok_or_else(|| {
             no(Why::UnknownInstrument, format!("an instrument that {} lists", self.id), &trade.instrument)
         })?;
-        let cash = ledger.listing(&trade.cash).ok_or_else(|| {
-            no(Why::UnknownInstrument, "cash that its bank lists", &trade.cash)
-        })?;
+        let cash = ledger
+            .listing(&trade.cash)
+            .ok_or_else(|| no(Why::UnknownInstrument, "cash that its bank lists", &trade.cash))?;
         let quoted_in = listed.listing.quoted_in.as_deref().unwrap_or_default();
         if quoted_in != trade.cash.code() {
             return Err(no(Why::NoPrice, format!("cash in {quoted_in}"), &trade.cash));
@@ -51,6 +51,9 @@ impl Institution {
         let price = self.price(trade.instrument.code(), cash.listing.decimals)?;
         limit_holds(request, price, cash.listing.decimals)?;
         let terms = self.size(request, price, listed.listing.decimals, listed.link)?;
+        if let Some(fee_max) = trade.fee_max.filter(|fee_max| terms.fee > *fee_max) {
+            return Err(no(Why::FeeAboveLimit, format!("at most {fee_max}"), terms.fee));
+        }
         self.customer_can(question, &terms, cash.listing.decimals)?;
         self.institution_can(request, &terms, ledger)?;
         Ok(terms)
@@ -58,9 +61,10 @@ impl Institution {
 
     fn price(&self, code: &str, cash_decimals: u8) -> Result<Price, No> {
         let day = self.prices.day().unwrap_or("none yet");
-        let quoted = self.prices.quote(code).ok_or_else(|| {
-            no(Why::NoPrice, format!("a price for {code} on the trading day {day}"), "none")
-        })?;
+        let quoted = self
+            .prices
+            .quote(code)
+            .ok_or_else(|| no(Why::NoPrice, format!("a price for {code} on the trading day {day}"), "none"))?;
         match Price::parse(quoted, cash_decimals) {
             Ok(price) if price.is_well_formed() => Ok(price),
             _ => Err(no(Why::NoPrice, "a price above 0", quoted)),
@@ -106,12 +110,7 @@ impl Institution {
         Amount::new(up)
     }
 
-    fn customer_can(
-        &self,
-        question: &VerifiedEndorsement,
-        terms: &Terms,
-        cash_decimals: u8,
-    ) -> Result<(), No> {
+    fn customer_can(&self, question: &VerifiedEndorsement, terms: &Terms, cash_decimals: u8) -> Result<(), No> {
         let trade = &question.request().record().trade;
         let endorsement = question.endorsement().record();
         let range = |e: AmountError| no(Why::QuantityOutOfRange, "amounts of at most 2^96", e);

@@ -94,5 +94,4 @@ impl Institution {
     pub fn prices_mut(&mut self) -> &mut Prices {
         &mut self.prices
     }
-
 }

@@ -17,10 +17,7 @@ use stemma_net::{Protocol, Recipient, Topic};
 impl Node {
     /// Gives the engine an input and performs what it asks for.
     pub(super) fn drive(&mut self, input: Input) -> Result<(), NodeError> {
-        let effects = self
-            .engine
-            .handle(input, now_ms(), &mut self.state, &mut self.log)
-            .map_err(NodeError::Engine)?;
+        let effects = self.engine.handle(input, now_ms(), &mut self.state, &mut self.log).map_err(NodeError::Engine)?;
         let mut proposer_is_here = false;
         for effect in effects {
             match effect {
@@ -37,12 +34,22 @@ impl Node {
                 }
                 Effect::Committed { block, certificate, synced } => {
                     let header = &block.header;
-                    tracing::debug!(height = header.height, entries = block.entries.len(), round = certificate.round, synced, "committed");
+                    tracing::debug!(
+                        height = header.height,
+                        entries = block.entries.len(),
+                        round = certificate.round,
+                        synced,
+                        "committed"
+                    );
                     proposer_is_here |= !synced && header.proposer == self.settings.member.id;
                 }
                 Effect::FetchEntries { ids, from } => self.fetch_entries(&ids, &from),
                 Effect::RequestBlocks { peer, from_height, count } => self.request_blocks(peer, from_height, count),
-                other => tracing::warn!(effect = ?other, "consensus reports"),
+                Effect::Misbehaviour(evidence) => {
+                    tracing::error!(?evidence, "a validator contradicted itself; the proof is kept");
+                    self.store.keep_evidence(&evidence.encode())?;
+                }
+                Effect::Refused { peer, reason } => tracing::warn!(%peer, reason, "refused what a member sent"),
             }
         }
         self.tell_committed()?;
@@ -56,6 +63,10 @@ impl Node {
     fn tell_committed(&mut self) -> Result<(), NodeError> {
         let entries = self.state.sink_mut().take_committed();
         let ledger = self.state.ledger();
+        if ledger.head().height == self.told_height {
+            return Ok(());
+        }
+        self.told_height = ledger.head().height;
         let now = now_ms();
         if let Some(bank) = &mut self.bank {
             bank.committed(&entries, ledger, now, &mut self.effects);

@@ -81,9 +81,9 @@ impl Node {
             }
             Call::Prove { account, reply } => {
                 let ledger = self.state.ledger();
-                let proved = ledger.account(&account).map(|found| {
-                    (found.state.clone(), ledger.prove(&account), ledger.head().height)
-                });
+                let proved = ledger
+                    .account(&account)
+                    .map(|found| (found.state.clone(), ledger.prove(&account), ledger.head().height));
                 let missing = || ApiError::new(ErrorCode::NotFound, format!("there is no account {account}"));
                 let _gone = reply.send(proved.ok_or_else(missing));
                 Ok(())
@@ -173,10 +173,5 @@ impl Node {
 
 fn market_of(institution: &Institution) -> Market {
     let prices = institution.prices();
-    Market {
-        day: prices.day().map(str::to_owned),
-        prices: prices.today().cloned().unwrap_or_default(),
-    }
+    Market { day: prices.day().map(str::to_owned), prices: prices.today().cloned().unwrap_or_default() }
 }
-
-

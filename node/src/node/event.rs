@@ -19,9 +19,9 @@ use stemma_node_api::types::{Committed, ListInstrument, Market};
 use tokio::sync::oneshot;
 
 use crate::bank::identity::Evidence;
-use stemma_net::{NetEvent, ReplyHandle};
 use crate::role::Answer;
 use crate::store::TradeRow;
+use stemma_net::{NetEvent, ReplyHandle};
 
 /// Takes the answer to a call.
 pub type CallReply<T> = oneshot::Sender<Result<T, ApiError>>;

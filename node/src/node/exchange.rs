@@ -12,8 +12,8 @@ use super::{Node, NodeError};
 use crate::bank::SendFailure;
 use crate::clock::now_ms;
 use crate::ledger::{decode_fetch, decode_gossip, decode_sync, serve_fetch, serve_sync};
-use stemma_net::{NetEvent, Protocol, ReplyHandle, Topic};
 use crate::role::{Answer, Question, QuestionSlot};
+use stemma_net::{NetEvent, Protocol, ReplyHandle, Topic};
 
 /// Most questions in one message.
 pub(super) const QUESTIONS_MAX: usize = 64;

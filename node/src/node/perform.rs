@@ -12,9 +12,9 @@ use stemma_node_api::types::Status;
 use super::exchange::QUESTIONS_MAX;
 use super::{Event, Node, NodeError};
 use crate::ledger::gossip_batches;
-use stemma_net::{Protocol, Topic};
 use crate::role::{Answer, Question, RoleEffect};
 use crate::store::{RoleWrites, TradeRow};
+use stemma_net::{Protocol, Topic};
 
 /// Questions to one institution, with the links of the requests that they are about.
 type Questions = Vec<(Link, Question)>;

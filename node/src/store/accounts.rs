@@ -77,11 +77,8 @@ impl Store {
             return Ok(Ledger::genesis(registry, created_ms));
         };
         let header = last.block.header;
-        let head = stemma_chain_format::ledger::Head {
-            height: header.height,
-            block: header.id(),
-            time_ms: header.time_ms,
-        };
+        let head =
+            stemma_chain_format::ledger::Head { height: header.height, block: header.id(), time_ms: header.time_ms };
         let ledger = Ledger::from_parts(registry, self.load_accounts()?, self.listings()?, head);
         let (expected, found) = (header.accounts_root, ledger.root());
         if expected != found {

@@ -109,13 +109,8 @@ impl Store {
 
 fn index_entries(txn: &WriteTransaction, committed: &CommittedBlock<'_>) -> Result<(), StoreError> {
     let height = committed.block.header.height;
-    let mut rows: Vec<(u128, u32)> = committed
-        .block
-        .entries
-        .iter()
-        .zip(0_u32..)
-        .map(|(id, index)| (short(&id.0), index))
-        .collect();
+    let mut rows: Vec<(u128, u32)> =
+        committed.block.entries.iter().zip(0_u32..).map(|(id, index)| (short(&id.0), index)).collect();
     // Sorted keys touch each page once.
     rows.sort_unstable();
     let mut entries = txn.open_table(tables::ENTRIES)?;

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
-use stemma_chain_format::hash::NetworkId;
+use stemma_chain_format::hash::{Digest, NetworkId};
 use stemma_chain_format::member::MemberId;
 
 pub use blocks::Place;
@@ -138,6 +138,16 @@ impl Store {
     pub fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
         let meta = self.read()?.open_table(tables::META)?;
         Ok(meta.get(name)?.map(|value| value.value().to_owned()))
+    }
+
+    /// Keeps a proof that a validator contradicted itself; the same proof is kept once.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn keep_evidence(&self, proof: &[u8]) -> Result<(), StoreError> {
+        let txn = self.begin()?;
+        txn.open_table(tables::EVIDENCE)?.insert(short(&Digest::of(proof).0), proof)?;
+        Ok(txn.commit()?)
     }
 
     /// Stores a note under a name.

@@ -28,6 +28,9 @@ pub(super) const LISTINGS: TableDefinition<'static, &str, u128> = TableDefinitio
 /// Order of writing → (height, log entry) of consensus.
 pub(super) const WAL: TableDefinition<'static, u64, (u64, &[u8])> = TableDefinition::new("wal");
 
+/// Half of the BLAKE3 of a proof of misbehaviour → its bytes.
+pub(super) const EVIDENCE: TableDefinition<'static, u128, &[u8]> = TableDefinition::new("evidence");
+
 /// A bank's requests: number in the order of arrival → CBOR trade row.
 pub(super) const TRADES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("trades");
 /// Half of a request's link → its number.
@@ -58,6 +61,7 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(CREDITS)?;
     txn.open_table(LISTINGS)?;
     txn.open_table(WAL)?;
+    txn.open_table(EVIDENCE)?;
     txn.open_table(TRADES)?;
     txn.open_table(TRADE_NUMBERS)?;
     txn.open_table(ACCOUNT_TRADES)?;

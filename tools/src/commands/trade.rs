@@ -22,7 +22,7 @@ use crate::node::{NodeArgs, genesis_for};
 use crate::output::{Output, pairs};
 use crate::passphrase::PassphraseArgs;
 use crate::requests::{Terms, fresh_counter, prepare, random, until_final, verify_refusal};
-use crate::units::{Units, parse_positive};
+use crate::units::{Units, parse_not_negative, parse_positive};
 
 /// Arguments of `stemma trade`.
 #[derive(Debug, clap::Args)]
@@ -69,6 +69,9 @@ struct OrderArgs {
     /// The highest price to buy at, or the lowest to sell at
     #[arg(long, value_name = "PRICE")]
     limit: Option<String>,
+    /// The highest fee to accept, in cash; without it any fee is
+    #[arg(long, value_name = "AMOUNT")]
+    fee_max: Option<String>,
     /// Trust this genesis file and not the node's
     #[arg(long, value_name = "FILE", env = "STEMMA_GENESIS")]
     genesis: Option<PathBuf>,
@@ -170,7 +173,10 @@ impl Market {
             })
         };
         let limit = args.limit.as_ref().map(parse).transpose()?;
-        Ok(Trade { side, instrument: args.instrument.clone(), size, cash: self.cash.clone(), limit })
+        let fee_max = args.fee_max.as_ref();
+        let fee_max =
+            fee_max.map(|text| parse_not_negative(text, self.cash_decimals, "the highest fee")).transpose()?;
+        Ok(Trade { side, instrument: args.instrument.clone(), size, cash: self.cash.clone(), limit, fee_max })
     }
 
     /// An amount of the cash that pays.

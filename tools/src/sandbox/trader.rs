@@ -139,6 +139,7 @@ impl Trader {
                 size: Size::Quantity(order.quantity),
                 cash,
                 limit: order.limit,
+                fee_max: None,
             },
         };
         // Nobody but the customer can compute the salt, yet it is the same when an order is given again.

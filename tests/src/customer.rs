@@ -1,0 +1,115 @@
+//! A customer's side: orders signed with the customer's own key, sent to the bank.
+
+use ed25519_dalek::SigningKey;
+use stemma_chain_format::amount::Amount;
+use stemma_chain_format::genesis::GenesisFile;
+use stemma_chain_format::hash::{AccountId, NetworkId};
+use stemma_chain_format::keys::PublicKey;
+use stemma_chain_format::member::MemberId;
+use stemma_chain_format::request::{Side, Size, Trade};
+use stemma_node_api::Client;
+use stemma_node_api::types::{AccountView, RequestView};
+use stemma_tools::requests::{Prepared, Terms, prepare, random};
+
+use crate::wait::until;
+
+/// How long one call waits for a final state.
+const WAIT_MS: u64 = 5_000;
+
+/// A customer.
+#[derive(Clone, Debug)]
+pub struct Customer {
+    /// The bank's API; without a token, as for anybody.
+    pub client: Client,
+    /// The account.
+    pub account: AccountId,
+    /// The bank.
+    pub bank: MemberId,
+    /// The account's key.
+    pub key: SigningKey,
+    network: NetworkId,
+    counter: u64,
+}
+
+impl Customer {
+    /// A customer of a bank.
+    ///
+    /// # Panics
+    /// The HTTP client can't be made.
+    #[must_use]
+    pub fn new(client: &Client, genesis: &GenesisFile, bank: MemberId, account: AccountId, key: SigningKey) -> Self {
+        let client = Client::new(client.url()).unwrap();
+        Self { client, account, bank, key, network: genesis.network(), counter: 0 }
+    }
+
+    /// Goes on with counters above one that was used before.
+    pub fn go_on_after(&mut self, counter: u64) {
+        self.counter = self.counter.max(counter);
+    }
+
+    /// What an order for so many shares says, with the next counter.
+    ///
+    /// # Panics
+    /// The instrument is no instrument.
+    pub fn terms(&mut self, side: Side, instrument: &str, quantity: i128) -> Terms {
+        self.counter += 1;
+        let (issuer, _) = instrument.split_once('/').unwrap();
+        let size = Size::Quantity(Amount::new(quantity).unwrap());
+        let cash = format!("{}/USD", self.bank).parse().unwrap();
+        Terms {
+            network: self.network,
+            account: self.account,
+            bank: self.bank.clone(),
+            institution: issuer.parse().unwrap(),
+            counter: self.counter,
+            trade: Trade { side, instrument: instrument.parse().unwrap(), size, cash, limit: None, fee_max: None },
+        }
+    }
+
+    /// Signs terms.
+    ///
+    /// # Panics
+    /// The terms break a rule.
+    #[must_use]
+    pub fn sign(&self, terms: Terms) -> Prepared {
+        prepare(terms, &self.key, &PublicKey::of(&self.key), &random().unwrap()).unwrap()
+    }
+
+    /// Signs an order to buy.
+    ///
+    /// # Panics
+    /// The instrument is no instrument.
+    pub fn buy(&mut self, instrument: &str, quantity: i128) -> Prepared {
+        let terms = self.terms(Side::Buy, instrument, quantity);
+        self.sign(terms)
+    }
+
+    /// Signs an order to sell.
+    ///
+    /// # Panics
+    /// The instrument is no instrument.
+    pub fn sell(&mut self, instrument: &str, quantity: i128) -> Prepared {
+        let terms = self.terms(Side::Sell, instrument, quantity);
+        self.sign(terms)
+    }
+
+    /// Sends an order until it is answered, and waits until it is final; a bank that is away is waited for.
+    ///
+    /// # Panics
+    /// It takes too long.
+    pub async fn finish(&self, order: &Prepared) -> RequestView {
+        until(&format!("the end of request {}", order.link), async || {
+            let view = self.client.submit(&order.body, WAIT_MS).await.ok()?;
+            view.state.is_final().then_some(view)
+        })
+        .await
+    }
+
+    /// The account, as the bank has it.
+    ///
+    /// # Panics
+    /// The bank does not answer.
+    pub async fn view(&self) -> AccountView {
+        self.client.account(&self.account.to_string()).await.unwrap()
+    }
+}
