@@ -16,6 +16,8 @@ use common::{Order, Plan};
 use common::{View, World, amount, cash_of, instrument_of, price};
 use stemma_chain_format::bundle::{self, Verdict};
 use stemma_chain_format::chain::Entry;
+use stemma_chain_format::error::Rule;
+use stemma_chain_format::invariants::terms_are_met;
 use stemma_chain_format::request::{Side, Size};
 
 #[test]
@@ -62,4 +64,18 @@ fn two_chains_of_one_account_commit_in_one_block() {
     drop(first);
     world.commit(entries).unwrap();
     assert!(matches!(bundle::verify(&world.bundle(alice.account).encode(), &world.file), Verdict::Verified(_)));
+}
+
+/// Prices are quoted in one currency: cash of another code buys nothing, whatever bank issued it.
+#[test]
+fn cash_is_of_the_currency_that_the_listing_quotes() {
+    let world = World::traded();
+    let order = Order::new(world.customer("alice"), "fund-house", Side::Buy);
+    let Entry::Chain(chain) = order.chain(&world) else { panic!("a chain") };
+    let (request, execution) = (chain.request.record(), chain.execution.record());
+    let mut listing = world.ledger.listing(&instrument_of("fund-house")).unwrap().listing.clone();
+    terms_are_met(request, execution, &listing).unwrap();
+    listing.quoted_in = Some("EUR".to_owned());
+    let violation = terms_are_met(request, execution, &listing).unwrap_err();
+    assert_eq!((violation.rule, violation.field.as_str()), (Rule::Terms, "request.trade.cash"));
 }

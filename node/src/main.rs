@@ -1,6 +1,7 @@
 //! The `stemma-node` binary: reads its configuration, opens its store, joins the network, serves HTTP.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -46,7 +47,10 @@ fn main() -> ExitCode {
 
 fn run(path: &std::path::Path) -> anyhow::Result<()> {
     let settings = Settings::load(path).with_context(|| format!("cannot start with {}", path.display()))?;
-    std::fs::create_dir_all(&settings.config.data)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&settings.config.data)
         .with_context(|| format!("cannot make the data folder {}", settings.config.data.display()))?;
     let file = settings.config.data.join("stemma.redb");
     let store = Store::open(&file, settings.genesis.network(), &settings.member.id)

@@ -39,6 +39,8 @@ use stemma_node_api::types::Status;
 pub const EVENTS_MAX: usize = 4_096;
 /// Most events handled in one turn.
 const TURN_EVENTS_MAX: usize = 1_024;
+/// Every so many ticks the head is said again, for whoever missed it.
+const HEAD_TICKS: u64 = 4;
 /// The name of the note that holds an institution's trading day.
 const DAY_NOTE: &str = "trading-day";
 
@@ -89,6 +91,7 @@ pub struct Node {
     issuing: Option<Link>,
     /// The last height that roles and waiting operators were told of.
     told_height: u64,
+    ticks: u64,
     /// Banks' messages whose questions are not all answered.
     asked: BTreeMap<u64, Asked>,
     next_message: u64,
@@ -162,6 +165,7 @@ impl Node {
             issues: VecDeque::new(),
             issuing: None,
             told_height,
+            ticks: 0,
             asked: BTreeMap::new(),
             next_message: 0,
             status,
@@ -223,7 +227,10 @@ impl Node {
     }
 
     fn on_tick(&mut self) -> Result<(), NodeError> {
-        self.publish_head();
+        self.ticks = self.ticks.wrapping_add(1);
+        if self.ticks.is_multiple_of(HEAD_TICKS) {
+            self.publish_head();
+        }
         if let Some(bank) = &mut self.bank {
             bank.tick(now_ms(), &mut self.effects);
         }

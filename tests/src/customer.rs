@@ -11,7 +11,7 @@ use stemma_node_api::Client;
 use stemma_node_api::types::{AccountView, RequestView};
 use stemma_tools::requests::{Prepared, Terms, prepare, random};
 
-use crate::wait::until;
+use crate::wait::Deadline;
 
 /// How long one call waits for a final state.
 const WAIT_MS: u64 = 5_000;
@@ -98,11 +98,13 @@ impl Customer {
     /// # Panics
     /// It takes too long.
     pub async fn finish(&self, order: &Prepared) -> RequestView {
-        until(&format!("the end of request {}", order.link), async || {
-            let view = self.client.submit(&order.body, WAIT_MS).await.ok()?;
-            view.state.is_final().then_some(view)
-        })
-        .await
+        let deadline = Deadline::start();
+        loop {
+            match self.client.submit(&order.body, WAIT_MS).await {
+                Ok(view) if view.state.is_final() => return view,
+                _ => deadline.pause(&format!("the end of request {}", order.link)).await,
+            }
+        }
     }
 
     /// The account, as the bank has it.

@@ -97,6 +97,15 @@ impl Process {
         kill_process(Pid::from_child(self.child.as_ref().expect("it runs")), signal).unwrap();
     }
 
+    /// The process' number.
+    ///
+    /// # Panics
+    /// It does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// Its API, with the operator's token.
     #[must_use]
     pub fn client(&self) -> &Client {

@@ -21,7 +21,7 @@ pub fn vectors(world: &World) -> Vec<Vector> {
     [entries(world), stages(world), applied(world), blocks(world), votes(world), states(world), proofs(world)].concat()
 }
 
-/// A plan whose chain uses every optional field: limit, expiry, referral, absorbed credits, a credit line, a reward.
+/// A plan whose chain uses every optional field: limit, highest fee, expiry, referral, absorbed credits, a credit line, a reward.
 pub fn full_plan(world: &World) -> Plan<'_> {
     let order = Order {
         size: Size::Cash(amount(9_000)),
@@ -32,6 +32,7 @@ pub fn full_plan(world: &World) -> Plan<'_> {
     Plan::new(world, order)
         .request(|request| {
             request.expires = Some(500);
+            request.trade.fee_max = Some(amount(199));
             request.referral = Some(b"a referral".to_vec());
         })
         .endorsement(|endorsement| {

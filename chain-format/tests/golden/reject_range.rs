@@ -48,6 +48,9 @@ fn requests(world: &World) -> Vec<Vector> {
         case("limit-other-form", "The limit 1 as 10 × 10^-1.", "request.trade.limit", |r| {
             r.trade.limit = Some(price_of(10, 1));
         }),
+        case("fee-max-negative", "Accepts at most a fee below zero.", "request.trade.fee_max", |r| {
+            r.trade.fee_max = Some(amount(-1));
+        }),
         case("limit-scale", "A limit of 13 places.", "request.trade.limit", |r| r.trade.limit = Some(price_of(1, 13))),
         case("cash-of-another-bank", "Pays in another bank's cash.", "request.trade.cash", |r| {
             r.trade.cash = cash_of("bank-b");
@@ -150,6 +153,9 @@ fn others(world: &World) -> Vec<Vector> {
         (bytes[0], bytes[31]) = (0xee, 0x7f);
         bytes
     });
+    // Of mixed order: case 4 of the speccheck vectors.
+    let mut mixed = weak.clone();
+    mixed.key = "cdb267ce40c5cd45306fa5d2f29731459387dbf9eb933b7bd5aed9a765b88d4d".parse().unwrap();
     let Entry::Chain(chain) = plan(world).entry() else { panic!("a chain") };
     let refusal = Refusal {
         network: world.network(),
@@ -162,6 +168,7 @@ fn others(world: &World) -> Vec<Vector> {
     };
     let key = member_key("bank-a");
     vec![
+        range("opening-key-mixed", "opening", "A key with a part of small order.", "opening.key", &forge(&mixed, &key)),
         range("opening-key-weak", "opening", "A key of small order.", "opening.key", &forge(&weak, &key)),
         range(
             "opening-key-other-form",

@@ -229,6 +229,13 @@ fn refusals(world: &World) -> Vec<Vector> {
             &forge(&refusal, &other),
         ),
         Vector::reject(
+            "refusal-by-auditor",
+            judged,
+            "An auditor refuses.",
+            (Rule::Signer, "refusal.member"),
+            &forge(&Refusal { member: id("auditor"), ..refusal.clone() }, &member_key("auditor")),
+        ),
+        Vector::reject(
             "refusal-member-unknown",
             judged,
             "Nobody of the network refuses.",

@@ -142,7 +142,8 @@ impl Node {
 
     /// Says which height is committed here, so that whoever lags can ask.
     pub(super) fn publish_head(&mut self) {
-        let head = cbor::encode(&(self.settings.member.id.clone(), self.state.height()));
+        // With the time in it, saying the same height again is a new message, which gossip carries.
+        let head = cbor::encode(&(self.settings.member.id.clone(), self.state.height(), now_ms()));
         let net = self.net.clone();
         self.runtime.spawn(async move {
             if let Err(e) = net.publish(Topic::Heads, head).await {

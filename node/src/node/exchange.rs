@@ -53,10 +53,10 @@ impl Node {
     }
 
     fn on_head(&mut self, data: &[u8]) -> Result<(), NodeError> {
-        let bytes_max = MEMBER_ID_CHARS_MAX.saturating_add(16);
-        match cbor::decode::<(MemberId, u64)>(data, "head", bytes_max) {
-            Ok((peer, _)) if peer == self.settings.member.id => Ok(()),
-            Ok((peer, height)) => self.drive(Input::PeerHead { peer, height }),
+        let bytes_max = MEMBER_ID_CHARS_MAX.saturating_add(32);
+        match cbor::decode::<(MemberId, u64, u64)>(data, "head", bytes_max) {
+            Ok((peer, ..)) if peer == self.settings.member.id => Ok(()),
+            Ok((peer, height, _)) => self.drive(Input::PeerHead { peer, height }),
             Err(e) => {
                 tracing::warn!(error = %e, "a head that cannot be read");
                 Ok(())
