@@ -70,8 +70,9 @@ fn may_apply_later(ledger: &Ledger, entry: &VerifiedEntry, violation: &Violation
         state.is_none_or(|committed| sequence > committed.saturating_add(1))
     };
     match (entry.entry(), violation.rule) {
-        // The institution may come to cash, an opening or listing may still be on its way; until the expiry.
-        (Entry::Chain(_), Rule::Overdraft | Rule::Account | Rule::Listing) => true,
+        // The institution may come to cash; an opening, a listing or a credit that the bank saw a block earlier may
+        // still be on its way; until the expiry.
+        (Entry::Chain(_), Rule::Overdraft | Rule::Account | Rule::Listing | Rule::Credit | Rule::Holdings) => true,
         (Entry::Chain(chain), Rule::Sequence) => {
             let endorsement = chain.endorsement.record();
             sequence_ahead(&endorsement.account, endorsement.sequence)

@@ -116,6 +116,21 @@ impl<S: BlockSink> LedgerState<S> {
         Ok(block.entries.iter().filter_map(|id| self.pool.get(id).cloned()).collect())
     }
 
+    /// A synced block's entries, verified: those that gossip brought before are not checked again.
+    fn verified(&self, block: &Block, bodies: &[Vec<u8>]) -> Result<Vec<Arc<VerifiedEntry>>, Violation> {
+        let pooled: Vec<Option<Arc<VerifiedEntry>>> =
+            block.entries.iter().map(|id| self.pool.get(id).cloned()).collect();
+        let missing = pooled.iter().zip(bodies).filter(|(here, _)| here.is_none());
+        let decoded = missing.map(|(_, bytes)| Entry::decode(bytes)).collect::<Result<Vec<_>, _>>()?;
+        let mut verdicts = verify_entries(decoded, self.ledger.registry()).into_iter();
+        let none = || Violation::new(Rule::Block, "block.entries", "a body for each entry", "fewer");
+        let take = |here: Option<Arc<VerifiedEntry>>| match here {
+            Some(entry) => Ok(entry),
+            None => verdicts.next().ok_or_else(none)?.map(Arc::new),
+        };
+        pooled.into_iter().map(take).collect()
+    }
+
     fn remember(&mut self, id: BlockId, changes: Changes) {
         if self.tried.len() >= TRIED_MAX {
             self.tried.remove(0);
@@ -211,10 +226,7 @@ impl<S: BlockSink> Application for LedgerState<S> {
         certificate: &Certificate,
         entries: Vec<Vec<u8>>,
     ) -> Result<(), Violation> {
-        let decoded = entries.iter().map(|bytes| Entry::decode(bytes));
-        let decoded = decoded.collect::<Result<Vec<_>, _>>()?;
-        let verified = verify_entries(decoded, self.ledger.registry()).into_iter();
-        let verified = verified.map(|verdict| verdict.map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+        let verified = self.verified(block, &entries)?;
         let changes = block::check(&self.ledger, block, &verified)?;
         self.conclude(block, certificate, &verified, changes)
     }

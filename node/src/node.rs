@@ -218,7 +218,7 @@ impl Node {
             Event::Blocks { peer, blocks } => self.on_blocks(peer, blocks),
             Event::Fetched(entries) => {
                 if let Some(entries) = entries {
-                    self.verifier.entries(entries);
+                    self.verifier.fetched(entries);
                 }
                 Ok(())
             }

@@ -82,3 +82,13 @@ pub enum Answer {
     #[n(2)]
     NotYet,
 }
+
+/// Cuts a text of a refusal to what the record holds, at a character's border.
+pub(crate) fn shortened(mut text: String) -> String {
+    let mut end = text.len().min(stemma_chain_format::limits::TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    text.truncate(end);
+    text
+}

@@ -53,7 +53,11 @@ async fn measure(accounts: usize, trades: usize) {
     let chains = ends.run_until(load(customers, trades)).await;
     let seconds = started.elapsed().as_secs_f64();
     let count = chains.len() as f64;
-    println!("committed under load              {:.0} trades/s ({count} trades of {} accounts)", count / seconds, 2 * accounts);
+    println!(
+        "committed under load              {:.0} trades/s ({count} trades of {} accounts)",
+        count / seconds,
+        2 * accounts
+    );
 
     network.agreed().await;
     let (floor_us, record_bytes) = floor(&network, &chains).await;

@@ -74,7 +74,12 @@ async fn operators_calls_need_the_token(caller: &Caller<'_>) {
     let calls = [
         (Method::POST, "bank-a", routes::ACCOUNTS, json!({ "key": NOTHING })),
         (Method::POST, "bank-a", routes::ISSUANCES, json!({ "code": "USD", "credits": {} })),
-        (Method::POST, "bank-a", routes::LISTINGS, json!({ "code": "X", "kind": "currency", "decimals": 2, "name": "X" })),
+        (
+            Method::POST,
+            "bank-a",
+            routes::LISTINGS,
+            json!({ "code": "X", "kind": "currency", "decimals": 2, "name": "X" }),
+        ),
         (Method::PUT, "broker-a", routes::MARKET, json!({ "day": "2000-02-01" })),
     ];
     let before = caller.network.client("broker-a").market().await.unwrap();
@@ -110,7 +115,10 @@ async fn what_is_malformed_is_said_to_be(caller: &Caller<'_>) {
         caller.call(Method::GET, "bank-a", "/v1/blocks/-1"),
         caller.call(Method::GET, "bank-a", "/v1/chains/00"),
         caller.call(Method::GET, "bank-a", &format!("/v1/requests/{NOTHING}?wait_ms=soon")),
-        caller.call(Method::POST, "bank-a", routes::ACCOUNTS).bearer_auth(caller.token("bank-a")).json(&json!({ "key": "00" })),
+        caller
+            .call(Method::POST, "bank-a", routes::ACCOUNTS)
+            .bearer_auth(caller.token("bank-a"))
+            .json(&json!({ "key": "00" })),
     ];
     for call in malformed {
         caller.must_fail(call, ErrorCode::Malformed).await;
@@ -162,8 +170,11 @@ async fn the_document_describes_every_route(caller: &Caller<'_>) {
     assert!(document["openapi"].as_str().unwrap().starts_with("3."));
     let described: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
     let source = include_str!("../../node/api/src/routes.rs");
-    let listed: BTreeSet<&str> =
-        source.lines().filter(|line| line.starts_with("pub const")).map(|line| line.split('"').nth(1).unwrap()).collect();
+    let listed: BTreeSet<&str> = source
+        .lines()
+        .filter(|line| line.starts_with("pub const"))
+        .map(|line| line.split('"').nth(1).unwrap())
+        .collect();
     assert!(listed.len() >= 16 && listed.contains(routes::STATUS));
     // The document is the only thing that needs no description.
     let missing: Vec<_> = listed.difference(&described).filter(|path| **path != routes::OPENAPI).collect();

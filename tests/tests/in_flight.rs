@@ -78,6 +78,38 @@ async fn a_kill_between_the_second_chain_and_the_third() {
     must_balance(network.client("auditor")).await;
 }
 
+/// A trade is committed while its bank is away, and many blocks follow; back again, the bank knows when.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trade_committed_without_its_bank_keeps_its_height() {
+    let mut network = Network::start().await;
+    let mut alice = network.customer("alice");
+    let order = alice.buy(AAPL, 2);
+    // Without two of four validators nothing is committed, yet the institution answers and the entry is gossiped.
+    for member in ["bank-b", "broker-b"] {
+        network.process(member).freeze().await;
+    }
+    until("the third chain at the bank", async || {
+        let view = alice.client.submit(&order.body, 0).await.unwrap();
+        (view.state == RequestState::Executed).then_some(())
+    })
+    .await;
+    until("the third chain in another pool", async || {
+        network.client("broker-a").status().await.ok().filter(|status| status.pool > 0)
+    })
+    .await;
+    network.process_mut("bank-a").kill();
+    for member in ["bank-b", "broker-b"] {
+        network.process(member).thaw();
+    }
+    let emeka = vec![network.customer("emeka")];
+    Load::one_by_one(emeka, AAPL, ORDERS).records().await;
+    network.process_mut("bank-a").run();
+    network.process_mut("bank-a").answering().await;
+    let view = must_end_once(&alice, &order, &[]).await;
+    let head = network.agreed().await;
+    assert!(head.height > view.height.unwrap() + 5, "{view:?} at {}", head.height);
+}
+
 /// Bank and institution are killed again and again while customers trade through both.
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_at_random_moments() {

@@ -21,6 +21,7 @@ use stemma_chain_format::record::Signed;
 use stemma_chain_format::refusal::{Refusal, RefusalReason};
 use stemma_node_api::config::BankConfig;
 
+use crate::role::shortened;
 use crate::store::{Store, StoreError, TradeRow, TradeState};
 use dispatch::Dispatch;
 pub use dispatch::{DISPATCH_RETRY_MS, SendFailure};
@@ -129,14 +130,4 @@ impl Bank {
         }
         Some(row)
     }
-}
-
-/// Cuts a text of a refusal to what the record holds, at a character's border.
-pub(crate) fn shortened(mut text: String) -> String {
-    let mut end = text.len().min(stemma_chain_format::limits::TEXT_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end = end.saturating_sub(1);
-    }
-    text.truncate(end);
-    text
 }

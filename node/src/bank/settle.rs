@@ -87,18 +87,18 @@ impl Bank {
     /// A block is final: its chains of this bank's accounts are committed, what it outlived has expired, and the lines move on.
     pub fn committed(
         &mut self,
-        entries: &[Arc<VerifiedEntry>],
+        entries: &[(u64, Arc<VerifiedEntry>)],
         ledger: &Ledger,
         now_ms: u64,
         effects: &mut Vec<RoleEffect>,
     ) {
-        let height = ledger.head().height;
-        for entry in entries {
+        for (height, entry) in entries {
             if let Some(link) = self.executed.remove(&entry.id()) {
-                self.finish(&link, TradeState::Committed, Some(height), ledger, now_ms, effects);
+                self.finish(&link, TradeState::Committed, Some(*height), ledger, now_ms, effects);
             }
         }
         // What may commit at this height at the latest has had its chance.
+        let height = ledger.head().height;
         let open = self.expiries.split_off(&height.saturating_add(1));
         for link in std::mem::replace(&mut self.expiries, open).into_values().flatten() {
             if self.open.contains_key(&link) {

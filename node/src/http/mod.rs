@@ -149,6 +149,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route(routes::MARKET, get(market::market).put(market::move_day))
         .route(routes::OPENAPI, get(openapi::document))
         .fallback(no_route)
+        .method_not_allowed_fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(shared)
 }

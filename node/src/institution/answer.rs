@@ -13,7 +13,7 @@ use stemma_chain_format::validate::{VerifiedEndorsement, VerifiedEntry};
 use super::Institution;
 use super::admit::{Admission, admit};
 use super::conditions::{No, Terms, pays_out};
-use crate::role::{Answer, QuestionSlot, RoleEffect};
+use crate::role::{Answer, QuestionSlot, RoleEffect, shortened};
 use crate::store::{AnswerRow, Reserved, StoreError};
 
 /// Most questions that wait for an account's chain before; beyond it the bank is told to ask again.
@@ -103,8 +103,8 @@ impl Institution {
             member: self.id.clone(),
             refused: question.endorsement().link(),
             reason: no.reason,
-            expected: crate::bank::shortened(no.expected),
-            found: crate::bank::shortened(no.found),
+            expected: shortened(no.expected),
+            found: shortened(no.found),
             refused_ms: now_ms,
         };
         let refusal = Signed::sign(record, &self.key)?;
@@ -166,12 +166,12 @@ impl Institution {
     /// [`StoreError`].
     pub fn committed(
         &mut self,
-        entries: &[Arc<VerifiedEntry>],
+        entries: &[(u64, Arc<VerifiedEntry>)],
         ledger: &Ledger,
         now_ms: u64,
         effects: &mut Vec<RoleEffect>,
     ) -> Result<(), StoreError> {
-        for entry in entries {
+        for (_, entry) in entries {
             self.release(&entry.id(), effects);
         }
         let height = ledger.head().height;

@@ -11,7 +11,7 @@ use crate::store::Store;
 #[derive(Debug)]
 pub struct StoreSink {
     store: Store,
-    committed: Vec<Arc<VerifiedEntry>>,
+    committed: Vec<(u64, Arc<VerifiedEntry>)>,
 }
 
 impl StoreSink {
@@ -20,8 +20,8 @@ impl StoreSink {
         Self { store, committed: Vec::new() }
     }
 
-    /// The entries committed since the last call, in order.
-    pub fn take_committed(&mut self) -> Vec<Arc<VerifiedEntry>> {
+    /// The entries committed since the last call, in order, each with its height.
+    pub fn take_committed(&mut self) -> Vec<(u64, Arc<VerifiedEntry>)> {
         std::mem::take(&mut self.committed)
     }
 }
@@ -29,7 +29,8 @@ impl StoreSink {
 impl BlockSink for StoreSink {
     fn write(&mut self, committed: &CommittedBlock<'_>) -> Result<(), String> {
         self.store.write_block(committed).map_err(|e| crate::error::chain(&e))?;
-        self.committed.extend(committed.entries.iter().cloned());
+        let height = committed.block.header.height;
+        self.committed.extend(committed.entries.iter().map(|entry| (height, Arc::clone(entry))));
         Ok(())
     }
 }

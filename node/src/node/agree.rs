@@ -74,11 +74,10 @@ impl Node {
         if let Some(institution) = &mut self.institution {
             institution.committed(&entries, ledger, now, &mut self.effects)?;
         }
-        let height = ledger.head().height;
-        for entry in &entries {
+        for (height, entry) in &entries {
             let id = entry.id();
             for reply in self.submitted.remove(&id).into_iter().flatten() {
-                let _gone = reply.send(Ok(Committed { id: id.to_string(), height }));
+                let _gone = reply.send(Ok(Committed { id: id.to_string(), height: *height }));
             }
             if self.issuing == Some(id) {
                 self.issuing = None;

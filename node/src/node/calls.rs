@@ -98,7 +98,10 @@ impl Node {
         };
         match bank.trade(&link)? {
             Some(row) if !row.state.is_final() => {
-                self.waiting.entry(link).or_default().push(reply);
+                let waiting = self.waiting.entry(link).or_default();
+                // Whoever stopped waiting makes room.
+                waiting.retain(|reply| !reply.is_closed());
+                waiting.push(reply);
             }
             Some(row) => {
                 let _gone = reply.send(Ok(row));

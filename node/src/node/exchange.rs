@@ -23,7 +23,7 @@ impl Node {
         match event {
             NetEvent::Gossip { topic: Topic::Entries, data, from } => {
                 match decode_gossip(&data) {
-                    Ok(entries) => self.verifier.entries(entries),
+                    Ok(entries) => self.verifier.gossiped(entries),
                     Err(violation) => tracing::warn!(%from, %violation, "gossip that cannot be read"),
                 }
                 Ok(())

@@ -18,7 +18,7 @@ use super::event::{Event, Verified};
 
 /// One thing to check.
 enum Job {
-    Entries(Vec<ByteVec>),
+    Entries { entries: Vec<ByteVec>, asked_for: bool },
     Questions { message: u64, pairs: Vec<(Signed<Request>, Signed<Endorsement>)> },
     Executed { link: Link, chain: Entry },
 }
@@ -32,9 +32,15 @@ const SEEN_MAX: usize = 100_000;
 pub(super) struct Verifier(blocking::Sender<Job>);
 
 impl Verifier {
-    /// Checks entries from the network; those that do not hold are dropped with a word in the log.
-    pub(super) fn entries(&self, entries: Vec<ByteVec>) {
-        self.give(Job::Entries(entries));
+    /// Checks entries that were gossiped, unless they were checked before; those that do not hold are dropped with a word
+    /// in the log.
+    pub(super) fn gossiped(&self, entries: Vec<ByteVec>) {
+        self.give(Job::Entries { entries, asked_for: false });
+    }
+
+    /// Checks entries that a block needs, also those that were checked before and did not stay in the pool.
+    pub(super) fn fetched(&self, entries: Vec<ByteVec>) {
+        self.give(Job::Entries { entries, asked_for: true });
     }
 
     /// Checks a bank's questions.
@@ -87,7 +93,10 @@ fn check(jobs: Vec<Job>, registry: &Registry, seen: &mut Seen) -> Vec<Verified> 
     let mut messages = Vec::new();
     for job in jobs {
         match job {
-            Job::Entries(raw) => entries.extend(raw.iter().filter_map(|bytes| decoded(bytes, seen))),
+            Job::Entries { entries: raw, asked_for } => {
+                let wanted = |entry: &Entry| asked_for || !seen.contains(&entry.id());
+                entries.extend(raw.iter().filter_map(|bytes| decoded(bytes)).filter(wanted));
+            }
             Job::Questions { message, pairs: own } => {
                 messages.push((message, own.len()));
                 pairs.extend(own);
@@ -128,9 +137,8 @@ fn check(jobs: Vec<Job>, registry: &Registry, seen: &mut Seen) -> Vec<Verified> 
     found
 }
 
-fn decoded(bytes: &[u8], seen: &Seen) -> Option<Entry> {
+fn decoded(bytes: &[u8]) -> Option<Entry> {
     match Entry::decode(bytes) {
-        Ok(entry) if seen.contains(&entry.id()) => None,
         Ok(entry) => Some(entry),
         Err(violation) => {
             tracing::warn!(%violation, "dropped bytes that are no entry");

@@ -83,21 +83,16 @@ pub async fn run(options: &Options, output: &Output) -> Result<ExitCode, CliErro
     let mut nodes = Nodes::start(&binary, &folder, &state.ports)?;
     let run = Run { options, folder: &folder, inputs: &inputs, genesis: &genesis, output };
     let result = tokio::select! {
-        result = run.finish(&mut nodes, &mut state) => result,
+        result = run.start_to_end(&mut nodes, &mut state) => result,
         () = interrupt.wait() => Err(interrupted()),
     };
     if result.is_ok() && options.keep_running {
         output.note(&run.how_to_reach(&nodes.clients(), &state));
         interrupt.wait().await;
     }
-    // Where a call failed because its node died, the node's log says more than the call.
-    let died = if result.is_err() { nodes.none_ended().err() } else { None };
     output.note("Stopping the nodes.");
     nodes.stop(output).await;
-    match died {
-        Some(error) => Err(error),
-        None => result.map(Into::into),
-    }
+    result.map(Into::into)
 }
 
 fn open_state(folder: &Folder, inputs: &Inputs, output: &Output) -> Result<State, CliError> {
@@ -122,20 +117,32 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    async fn finish(&self, nodes: &mut Nodes, state: &mut State) -> Result<Exit, CliError> {
-        let output = self.output;
-        let waiting = output.progress("Waiting for the nodes", None);
+    async fn start_to_end(&self, nodes: &mut Nodes, state: &mut State) -> Result<Exit, CliError> {
+        let waiting = self.output.progress("Waiting for the nodes", None);
         nodes.ready().await?;
         waiting.finish();
         let clients = nodes.clients();
+        // A node that dies ends the run at once: its log says more than the calls that fail then.
+        let result = tokio::select! {
+            result = self.work(&clients, state) => result,
+            died = nodes.watch() => Err(died),
+        };
+        if result.is_err() {
+            nodes.none_ended()?;
+        }
+        result
+    }
+
+    async fn work(&self, clients: &Clients, state: &mut State) -> Result<Exit, CliError> {
+        let output = self.output;
         if !state.is_set_up {
             let mut progress =
                 output.progress("Listing, opening, funding", Some(setup::steps(state, &self.inputs.prices)));
-            setup::run(&clients, self.folder, state, &self.inputs.prices, &mut progress).await?;
+            setup::run(clients, self.folder, state, &self.inputs.prices, &mut progress).await?;
             progress.finish();
         }
-        self.replay(&clients, state).await?;
-        let (report, units) = self.report(&clients, state).await?;
+        self.replay(clients, state).await?;
+        let (report, units) = self.report(clients, state).await?;
         output.data(&report, &report.text(&units))?;
         Ok(if report.failures.is_empty() { Exit::Yes } else { Exit::No })
     }

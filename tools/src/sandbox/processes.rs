@@ -26,6 +26,7 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 /// How long a node may take to stop before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 const POLL_PAUSE: Duration = Duration::from_millis(50);
+const WATCH_PAUSE: Duration = Duration::from_millis(500);
 /// How much of a log's end is shown when its node fails.
 const LOG_LINES_MAX: usize = 12;
 const LOG_TAIL_BYTES: u64 = 16 * 1024;
@@ -101,6 +102,16 @@ impl Nodes {
             }
         }
         Ok(())
+    }
+
+    /// Waits until a node ends by itself, and says which.
+    pub async fn watch(&mut self) -> CliError {
+        loop {
+            if let Err(error) = self.none_ended() {
+                return error;
+            }
+            tokio::time::sleep(WATCH_PAUSE).await;
+        }
     }
 
     /// Asks every node to stop, waits, and kills those that do not.

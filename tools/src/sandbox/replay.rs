@@ -12,7 +12,7 @@ use super::orders::{Order, Orders};
 use super::plan::{INSTITUTIONS, STRANGERS_BANK};
 use super::prices::Prices;
 use super::processes::Clients;
-use super::setup::client;
+use super::setup::{Limit, client};
 use super::state::{ReplayState, State, Tally};
 use super::trader::{Shared, Trader};
 use crate::error::CliError;
@@ -73,7 +73,10 @@ pub async fn begin(clients: &Clients, state: &mut State, orders: &str) -> Result
 /// One refuses or can't be reached.
 pub async fn move_day(clients: &Clients, day: &str) -> Result<(), CliError> {
     for institution in INSTITUTIONS {
-        client(clients, institution)?.move_day(&MoveDay { day: day.to_owned() }).await?;
+        let limit = Limit::start();
+        while let Err(error) = client(clients, institution)?.move_day(&MoveDay { day: day.to_owned() }).await {
+            limit.pause(error).await?;
+        }
     }
     Ok(())
 }

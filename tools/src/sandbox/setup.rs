@@ -71,12 +71,15 @@ pub fn client<'c>(clients: &'c Clients, member: &str) -> Result<&'c Client, CliE
 /// An account's state, where it has one.
 ///
 /// # Errors
-/// The node can't be reached or refuses.
+/// The node can't be reached for a while, or refuses.
 pub async fn account(client: &Client, id: &str) -> Result<Option<AccountView>, CliError> {
-    match client.account(id).await {
-        Ok(account) => Ok(Some(account)),
-        Err(error) if is_absent(&error) => Ok(None),
-        Err(error) => Err(error.into()),
+    let limit = Limit::start();
+    loop {
+        match client.account(id).await {
+            Ok(account) => return Ok(Some(account)),
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => limit.pause(error).await?,
+        }
     }
 }
 
@@ -241,15 +244,19 @@ fn write_card(folder: &Folder, card: &Card<'_>) -> Result<(), CliError> {
 }
 
 /// How long a step goes on trying.
-struct Limit(Instant);
+pub struct Limit(Instant);
 
 impl Limit {
-    fn start() -> Self {
+    /// From now on.
+    pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// Pauses after a failure that may pass; every other is returned, and so is one that lasts.
-    async fn pause(&self, error: ClientError) -> Result<(), CliError> {
+    /// Pauses after a failure that may pass.
+    ///
+    /// # Errors
+    /// Every other failure, and one that lasts.
+    pub async fn pause(&self, error: ClientError) -> Result<(), CliError> {
         if !is_passing(&error) || self.has_passed() {
             return Err(error.into());
         }

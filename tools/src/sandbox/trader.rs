@@ -116,7 +116,9 @@ impl Trader {
     fn sign(&mut self, order: &Order, shared: &Shared) -> Result<Prepared, CliError> {
         let own = PublicKey::of(self.key.signing_key());
         let counter = match order.fault {
-            Some(Fault::RepeatedCounter) => self.accepted.max(1),
+            // Before the first accepted request, the last one: its counter was used as well, if it came to the bank.
+            Some(Fault::RepeatedCounter) if self.accepted == 0 => self.counter,
+            Some(Fault::RepeatedCounter) => self.accepted,
             Some(Fault::ForgedSignature) => self.counter.saturating_add(1),
             None => {
                 self.counter = self.counter.saturating_add(1);
