@@ -184,6 +184,10 @@ impl<S: BlockSink> Application for LedgerState<S> {
     }
 
     fn judge(&mut self, block: &Block, now_ms: u64) -> Judgement {
+        // The id is the header's alone, so the entries must be shown to be its before anything is remembered of it.
+        if let Err(violation) = block.check() {
+            return Judgement::Invalid(violation);
+        }
         let id = block.id();
         let entries = match self.bodies(block) {
             Ok(entries) => entries,

@@ -52,7 +52,8 @@ impl Institution {
         limit_holds(request, price, cash.listing.decimals)?;
         let terms = self.size(request, price, listed.listing.decimals, listed.link)?;
         if let Some(fee_max) = trade.fee_max.filter(|fee_max| terms.fee > *fee_max) {
-            return Err(no(Why::FeeAboveLimit, format!("at most {fee_max}"), terms.fee));
+            let show = |fee: Amount| format!("{} {}", decimal(fee.units(), cash.listing.decimals), trade.cash);
+            return Err(no(Why::FeeAboveLimit, format!("at most {}", show(fee_max)), show(terms.fee)));
         }
         self.customer_can(question, &terms, cash.listing.decimals)?;
         self.institution_can(request, &terms, ledger)?;

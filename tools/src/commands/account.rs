@@ -134,10 +134,20 @@ async fn list(args: &ListArgs, output: &Output) -> Result<(), CliError> {
     output.data(&Report { accounts }, &text)
 }
 
+/// An account that was opened.
+#[derive(Serialize)]
+struct Opened {
+    account: String,
+    key: String,
+    height: u64,
+}
+
 async fn open(args: &OpenArgs, output: &Output) -> Result<(), CliError> {
     args.key.admit().map_err(|error| CliError::usage("the key can't open an account").caused_by(&error))?;
     let opened = args.operator.client()?.open_account(&OpenAccount { key: args.key.to_string() }).await?;
-    let rows = [("Account", opened.id.clone()), ("Key", args.key.to_string()), ("Height", opened.height.to_string())];
+    let opened = Opened { account: opened.id, key: args.key.to_string(), height: opened.height };
+    let rows =
+        [("Account", opened.account.clone()), ("Key", opened.key.clone()), ("Height", opened.height.to_string())];
     output.data(&opened, &pairs(&rows))
 }
 

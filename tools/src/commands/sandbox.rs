@@ -7,23 +7,29 @@ use crate::error::CliError;
 use crate::output::Output;
 use crate::sandbox::{self, Options};
 
+const HELP: &str = "\
+Runs two banks, two institutions and an auditor as processes on loopback, opens customers' accounts, replays the
+orders, and audits every account. Ctrl-C stops all of it; the same command goes on where it stopped.
+
+Files are CSV; lines that begin with # are comments.
+  prices     date,symbol,close: each date is a trading day; the symbols, in their order, are dealt
+             alternately to broker-a and broker-b
+  customers  name,bank,cash: the bank is bank-a or bank-b
+  orders     date,customer,side,instrument,quantity,limit,fault: the side is buy or sell; the instrument is
+             written broker-a/AAPL, or AAPL alone; whole quantities; the limit may be empty; the fault is
+             empty, forged-signature or repeated-counter. A customer who is not in the customers file is
+             one whom no bank knows.
+
+Exit codes: 0 everything held, 1 something did not, 2 wrong usage or a wrong file, 3 a node or the machine failed.
+
+Example:
+  stemma sandbox --dir sandbox
+  stemma sandbox --dir sandbox --keep-running
+  stemma sandbox --dir other --orders orders.csv --prices prices.csv --json";
+
 /// Arguments of `stemma sandbox`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Runs two banks, two institutions and an auditor as processes on loopback, opens customers' accounts, \
-replays the orders, and audits every account. Ctrl-C stops all of it; the same command goes on where it stopped.\n\n\
-Files are CSV; lines that begin with # are comments.\n\
-  prices     date,symbol,close: each date is a trading day; the symbols, in their order, are dealt\n             \
-alternately to broker-a and broker-b\n  \
-customers  name,bank,cash: the bank is bank-a or bank-b\n  \
-orders     date,customer,side,instrument,quantity,limit,fault: the side is buy or sell; the instrument is\n             \
-written broker-a/AAPL, or AAPL alone; whole quantities; the limit may be empty; the fault is\n             \
-empty, forged-signature or repeated-counter. A customer who is not in the customers file is\n             \
-one whom no bank knows.\n\n\
-Exit codes: 0 everything held, 1 something did not, 2 wrong usage or a wrong file, 3 a node or the machine failed.\n\n\
-Example:\n  stemma sandbox --dir sandbox\n  stemma sandbox --dir sandbox --keep-running\n  \
-stemma sandbox --dir other --orders orders.csv --prices prices.csv --json"
-)]
+#[command(after_help = HELP)]
 pub struct Args {
     /// Folder of the sandbox; made if need be
     #[arg(long, value_name = "DIR", default_value = "sandbox")]

@@ -42,6 +42,8 @@ struct Node {
     /// With the operator's token.
     client: Client,
     log: PathBuf,
+    /// Where this run's part of the log begins.
+    log_begin: u64,
     pid_file: PathBuf,
 }
 
@@ -147,8 +149,9 @@ impl Node {
         let log = home.join("node.log");
         let failed = |what: &str, error: &std::io::Error| CliError::files(what.to_owned()).caused_by(error);
         let file = File::options().create(true).append(true).open(&log);
-        let (out, errors) = file
-            .and_then(|out| Ok((out.try_clone()?, out)))
+        let (out, errors, log_begin) = file
+            .and_then(|out| Ok((out.try_clone()?, out.metadata()?.len(), out)))
+            .map(|(errors, begin, out)| (out, errors, begin))
             .map_err(|error| failed(&format!("cannot write {}", log.display()), &error))?;
         let child = Command::new(binary)
             .arg("--config")
@@ -166,7 +169,7 @@ impl Node {
         files::write(&pid_file, pid.as_bytes(), files::MODE_PUBLIC, true)?;
         let token = files::read_token(&folder.token(id))?;
         let client = Client::new(format!("http://127.0.0.1:{http}"))?.with_token(token);
-        Ok(Self { id, child, client, log, pid_file })
+        Ok(Self { id, child, client, log, log_begin, pid_file })
     }
 
     fn signal(&self, signal: Signal) {
@@ -191,8 +194,9 @@ impl Node {
     }
 
     fn failed(&self, what: &str) -> CliError {
-        let failed =
-            tail(&self.log).into_iter().fold(CliError::network(what), |failed, line| failed.caused_by(&LogLine(line)));
+        let failed = tail(&self.log, self.log_begin)
+            .into_iter()
+            .fold(CliError::network(what), |failed, line| failed.caused_by(&LogLine(line)));
         failed.help(format!("its log is {}", self.log.display()))
     }
 }
@@ -202,12 +206,12 @@ impl Node {
 #[error("{0}")]
 struct LogLine(String);
 
-/// The last lines of a log; nothing where it can't be read.
-fn tail(path: &Path) -> Vec<String> {
+/// The last lines of a log, from a place on; nothing where it can't be read.
+fn tail(path: &Path, begin: u64) -> Vec<String> {
     let read = || -> std::io::Result<String> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES)))?;
+        file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES).max(begin)))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
