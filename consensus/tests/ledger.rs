@@ -103,7 +103,8 @@ fn a_block_that_lies_is_judged_invalid() {
     assert!(state.add(verified(&world, buy(&world))));
     let honest = state.propose(&id("bank-a"), now(&world));
     let drift = world.ledger.registry().parameters().clock_drift_ms_max;
-    let lies: [(&str, fn(&mut Block, u64)); 5] = [
+    type Lie = fn(&mut Block, u64);
+    let lies: [(&str, Lie); 5] = [
         ("header.accounts_root", |block, _| block.header.accounts_root = Digest([1; 32])),
         ("header.registry_root", |block, _| block.header.registry_root = Digest([1; 32])),
         ("header.entries_root", |block, _| block.entries.clear()),
