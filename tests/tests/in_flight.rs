@@ -110,6 +110,52 @@ async fn a_trade_committed_without_its_bank_keeps_its_height() {
     assert!(head.height > view.height.unwrap() + 5, "{view:?} at {}", head.height);
 }
 
+/// An institution that is silent for longer than the endorsement holds, and one that answered but whose answer came to a
+/// bank that was killed: the trade expires, nothing moves, and the account trades on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trade_without_an_answer_expires_and_moves_nothing() {
+    let mut network = Network::start_with(|config| {
+        config.consensus.idle_ms = 100;
+        config.bank.expiry_blocks = 8;
+    })
+    .await;
+    let mut alice = network.customer("alice");
+    let silent = alice.buy(AAPL, 7);
+    network.process("broker-a").freeze().await;
+    send_until_endorsed(&alice, &silent).await;
+    let view = must_end_once(&alice, &silent, &[]).await;
+    assert_eq!(view.state, RequestState::Expired, "{view:?}");
+    network.process("broker-a").thaw();
+
+    // The bank is away until the endorsement is outlived, whatever the institution has made of it.
+    let lost = alice.buy(AAPL, 9);
+    until("the institution back at the network's height", async || {
+        let (here, there) = (network.client("broker-a").status().await.ok()?, alice.client.status().await.ok()?);
+        (here.height + 1 >= there.height).then_some(())
+    })
+    .await;
+    let sent_at = alice.client.status().await.unwrap().height;
+    alice.client.submit(&lost.body, 0).await.unwrap();
+    network.process_mut("bank-a").kill();
+    let others = network.client("bank-b").clone();
+    until("more blocks than an endorsement holds", async || {
+        others.status().await.ok().filter(|status| status.height > sent_at + 12)
+    })
+    .await;
+    network.process_mut("bank-a").run();
+    let view = alice.finish(&lost).await;
+    let before: Vec<RequestView> = (view.state == RequestState::Committed).then_some(view).into_iter().collect();
+    must_follow(&alice, &before).await;
+
+    let next = alice.buy(AAPL, 1);
+    let view = alice.finish(&next).await;
+    assert_eq!(view.state, RequestState::Committed, "{view:?}");
+    must_follow(&alice, &[before, vec![view]].concat()).await;
+    // It would be applied late here, were it still about.
+    assert_eq!(alice.client.request(&silent.link.to_string(), 0).await.unwrap().state, RequestState::Expired);
+    must_balance(network.client("auditor")).await;
+}
+
 /// Bank and institution are killed again and again while customers trade through both.
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_at_random_moments() {
