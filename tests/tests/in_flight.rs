@@ -116,6 +116,8 @@ async fn a_trade_committed_without_its_bank_keeps_its_height() {
 async fn a_trade_without_an_answer_expires_and_moves_nothing() {
     let mut network = Network::start_with(|config| {
         config.consensus.idle_ms = 100;
+        // A silent proposer is passed over sooner, so that blocks come faster.
+        config.consensus.propose_ms = 300;
         config.bank.expiry_blocks = 8;
     })
     .await;
@@ -147,11 +149,14 @@ async fn a_trade_without_an_answer_expires_and_moves_nothing() {
     let before: Vec<RequestView> = (view.state == RequestState::Committed).then_some(view).into_iter().collect();
     must_follow(&alice, &before).await;
 
+    network.connected().await;
+    network.agreed().await;
     let next = alice.buy(AAPL, 1);
     let view = alice.finish(&next).await;
     assert_eq!(view.state, RequestState::Committed, "{view:?}");
     must_follow(&alice, &[before, vec![view]].concat()).await;
-    // It would be applied late here, were it still about.
+    network.agreed().await;
+    // It would be applied late by now, were it still about.
     assert_eq!(alice.client.request(&silent.link.to_string(), 0).await.unwrap().state, RequestState::Expired);
     must_balance(network.client("auditor")).await;
 }

@@ -52,8 +52,10 @@ struct Build {
 impl Build {
     /// From a folder such as `target/release` or `target/x86_64-unknown-linux-gnu/debug`.
     fn of(folder: &Path) -> Option<Self> {
-        // Cargo marks its target folders so (bford.info/cachedir).
-        let target = folder.ancestors().skip(1).take(2).find(|parent| parent.join("CACHEDIR.TAG").is_file())?;
+        // Cargo marks the target folders that it makes so (bford.info/cachedir), and leaves the second in all that it uses.
+        let is_target =
+            |folder: &&Path| ["CACHEDIR.TAG", ".rustc_info.json"].iter().any(|mark| folder.join(mark).is_file());
+        let target = folder.ancestors().skip(1).take(2).find(is_target)?;
         let mut inner = folder.strip_prefix(target).ok()?.iter().map(|part| part.to_string_lossy().into_owned());
         let (first, second) = (inner.next()?, inner.next());
         let (triple, folder_name) = match second {
@@ -108,10 +110,11 @@ mod tests {
         for folder in ["target/release", "target/debug", "target/some-triple/bench", "node", "elsewhere/bin"] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
-        fs::write(target.join("CACHEDIR.TAG"), "").unwrap();
+        let build = |folder: &str| Build::of(&root.path().join(folder)).map(|b| (b.workspace, b.triple, b.profile));
+        assert_eq!(build("target/release"), None, "no mark of cargo");
+        fs::write(target.join(".rustc_info.json"), "").unwrap();
         fs::write(root.path().join("Cargo.toml"), "[workspace]\n").unwrap();
         fs::write(root.path().join("node/Cargo.toml"), "").unwrap();
-        let build = |folder: &str| Build::of(&root.path().join(folder)).map(|b| (b.workspace, b.triple, b.profile));
         let workspace = root.path().to_owned();
         assert_eq!(build("target/release"), Some((workspace.clone(), None, "release".to_owned())));
         assert_eq!(build("target/debug"), Some((workspace.clone(), None, "dev".to_owned())));
