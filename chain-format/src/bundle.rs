@@ -21,6 +21,7 @@ use crate::limits::BUNDLE_BYTES_MAX;
 use crate::lineage::{self, Listed};
 use crate::merkle::SparseProof;
 use crate::registry::Registry;
+use crate::request::Trade;
 use crate::validate::{self, VerifiedEntry};
 
 /// The version of the bundle's form.
@@ -54,7 +55,8 @@ pub struct AccountBundle {
     /// The entries that gave the credits, each once, in the order of first use.
     #[n(7)]
     pub sources: Vec<ByteVec>,
-    /// The listings of the instruments traded, each once, in the order of first use.
+    /// The listings of the instruments traded and of the cash that paid, each once, in the order of first use; of one
+    /// trade, the instrument's first.
     #[n(8)]
     pub listings: Vec<ByteVec>,
 }
@@ -215,19 +217,20 @@ impl AccountBundle {
             let Entry::Chain(chain) = entry.entry() else {
                 return Err(wrong(&place, "a chain", entry.entry().kind().as_str()));
             };
-            let instrument = &chain.request.record().trade.instrument;
-            let listed = *by_instrument
-                .get(instrument)
-                .ok_or_else(|| Violation::new(Rule::Listing, &place, "its listing in the bundle", instrument))?;
-            if used.insert(instrument) {
-                first_uses.push(instrument);
-            }
+            let Trade { instrument, cash, .. } = &chain.request.record().trade;
+            let listed = |instrument: &InstrumentId| {
+                let listed = by_instrument.get(instrument).copied();
+                listed.ok_or_else(|| Violation::new(Rule::Listing, &place, "its listing in the bundle", instrument))
+            };
+            // The cash is listed too, so that a reader knows what a unit of it is.
+            let (listed, _) = (listed(instrument)?, listed(cash)?);
+            first_uses.extend([instrument, cash].into_iter().filter(|instrument| used.insert(*instrument)));
             let absorbed = usize::try_from(state.credits_absorbed).unwrap_or(usize::MAX);
             let inbox = self.credits.iter().skip(absorbed);
             state = lineage::follow(&state, chain, inbox, listed).map_err(|v| v.within(&place))?;
         }
         let in_order = first_uses.into_iter().eq(listings.iter().map(|listed| &listed.listing.instrument));
-        let expected = "each traded instrument's listing once, in the order of first use";
+        let expected = "the listing of each instrument and cash traded once, in the order of first use";
         ensure(in_order, Rule::Listing, "listings", expected, "others")?;
         Ok(state)
     }

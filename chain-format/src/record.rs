@@ -7,7 +7,7 @@ use crate::cbor;
 use crate::cose::{self, ContentType, Envelope};
 use crate::error::Violation;
 use crate::hash::{Link, NetworkId};
-use crate::keys::{self, PublicKey, SignatureCheck};
+use crate::keys::{PublicKey, Signature, SignatureCheck};
 
 /// A record that travels in a signed envelope.
 pub trait Record: Encode<()> + for<'b> Decode<'b, ()> {
@@ -26,6 +26,9 @@ pub trait Record: Encode<()> + for<'b> Decode<'b, ()> {
     fn check(&self) -> Result<(), Violation>;
 }
 
+/// An Ed25519 signature's size.
+const SIGNATURE_BYTES: usize = 64;
+
 /// A record with its envelope: well formed, its own rules kept, its signature **not yet** checked.
 ///
 /// [`crate::validate`] turns it into a verified stage.
@@ -34,6 +37,7 @@ pub struct Signed<T> {
     record: T,
     signer: PublicKey,
     bytes: Vec<u8>,
+    payload_bytes: usize,
     link: Link,
 }
 
@@ -44,11 +48,12 @@ impl<T: Record> Signed<T> {
     /// The record's own rules, and its size, are checked before anything is signed.
     pub fn sign(record: T, key: &SigningKey) -> Result<Self, Violation> {
         record.check()?;
-        let bytes = cose::sign(T::CONTENT, key, &cbor::encode(&record));
+        let payload = cbor::encode(&record);
+        let bytes = cose::sign(T::CONTENT, key, &payload);
         // Reading back enforces the size limit in the one place that knows it.
         Envelope::parse(&bytes, T::CONTENT, T::BYTES_MAX)?;
         let link = Link::of(&bytes);
-        Ok(Self { record, signer: PublicKey::of(key), bytes, link })
+        Ok(Self { record, signer: PublicKey::of(key), bytes, payload_bytes: payload.len(), link })
     }
 
     /// Reads a record from its envelope.
@@ -59,18 +64,20 @@ impl<T: Record> Signed<T> {
         let envelope = Envelope::parse(&bytes, T::CONTENT, T::BYTES_MAX)?;
         let record: T = cbor::decode(envelope.payload, T::CONTENT.as_str(), T::BYTES_MAX)?;
         record.check()?;
-        let signer = envelope.signer;
+        let (signer, payload_bytes) = (envelope.signer, envelope.payload.len());
         let link = Link::of(&bytes);
-        Ok(Self { record, signer, bytes, link })
+        Ok(Self { record, signer, bytes, payload_bytes, link })
     }
 
     /// The signature to check.
     pub fn signature_check(&self) -> SignatureCheck {
-        match Envelope::parse(&self.bytes, T::CONTENT, T::BYTES_MAX) {
-            Ok(envelope) => envelope.check(),
-            // Unreachable: the bytes were parsed when this value was made. An empty check verifies under no key.
-            Err(_) => SignatureCheck { key: self.signer, message: Vec::new(), signature: keys::Signature([0xff; 64]) },
-        }
+        // An envelope ends with its payload, two bytes of head, and the signature.
+        let (rest, signature) = self.bytes.split_at(self.bytes.len().saturating_sub(SIGNATURE_BYTES));
+        let payload_end = rest.len().saturating_sub(2);
+        let payload = rest.get(payload_end.saturating_sub(self.payload_bytes)..payload_end).unwrap_or_default();
+        let mut check_signature = Signature([0; SIGNATURE_BYTES]);
+        check_signature.0.iter_mut().zip(signature).for_each(|(to, from)| *to = *from);
+        cose::check_detached(T::CONTENT, self.signer, payload, check_signature)
     }
 
     /// The record.

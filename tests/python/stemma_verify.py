@@ -343,12 +343,13 @@ def derive(lineage, listings, credits, leaf):
     used = {}
     for chain in lineage[1:]:
         need(chain.kind == CHAIN, "sequence", chain.place, "a chain")
-        name = chain.stages[0]["trade"]["instrument"]
-        need(name in listed, "listing", chain.place, "its listing in the bundle", name)
-        used[name] = True
-        state = follow(state, chain, credits[state["credits_absorbed"] :], listed[name])
+        asked = chain.stages[0]["trade"]
+        for name in (asked["instrument"], asked["cash"]):
+            need(name in listed, "listing", chain.place, "its listing in the bundle", name)
+            used[name] = True
+        state = follow(state, chain, credits[state["credits_absorbed"] :], listed[asked["instrument"]])
     in_order = list(used) == [entry.stages[0]["instrument"] for entry in listings]
-    need(in_order, "listing", "listings", "each traded instrument's listing once, in the order of first use")
+    need(in_order, "listing", "listings", "the listing of all that was traded once, in the order of first use")
     same("holdings", "account", state, leaf)
 
 

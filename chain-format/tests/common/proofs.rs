@@ -48,9 +48,12 @@ impl World {
         let lineage = self.lineage(account);
         let credits = self.credits.get(&account).cloned().unwrap_or_default();
         let sources = credits.iter().map(|credit| credit.source);
-        let traded = lineage.iter().filter_map(|entry| match entry {
-            Entry::Chain(chain) => Some(chain.request.record().trade.instrument.clone()),
-            _ => None,
+        let traded = lineage.iter().flat_map(|entry| match entry {
+            Entry::Chain(chain) => {
+                let trade = &chain.request.record().trade;
+                vec![trade.instrument.clone(), trade.cash.clone()]
+            }
+            _ => Vec::new(),
         });
         AccountBundle {
             version: BUNDLE_VERSION,

@@ -123,11 +123,14 @@ fn listings(world: &World) -> Vec<Vector> {
     let case = Case::of(world);
     let listing = |at| (Rule::Listing, at);
     let opening = case.bundle.lineage[0].clone();
-    let cash = world.ledger.listing(&cash_of("bank-a")).unwrap().link;
+    let cash = world.ledger.listing(&cash_of("bank-b")).unwrap().link;
     let cash = world.history().find(|entry| entry.id() == cash).unwrap().encode();
     vec![
         case.reject("listing-dropped", "A listing is left out.", listing("lineage[1]"), &|b| {
             b.listings.remove(0);
+        }),
+        case.reject("listing-of-cash-dropped", "The listing of the cash is left out.", listing("lineage[1]"), &|b| {
+            b.listings.remove(1);
         }),
         case.reject("listing-untraded", "The listing of what was not traded.", listing("listings"), &|b| {
             b.listings.push(cash.clone().into())

@@ -41,10 +41,12 @@ pub fn account_bundle(
     for place in store.lineage(&account.account, account.sequence).map_err(ProveError::Store)? {
         let bytes = store.entry_at(place).map_err(ProveError::Store)?;
         if let Ok(Entry::Chain(chain)) = Entry::decode(&bytes) {
-            let instrument = &chain.request.record().trade.instrument;
-            if listed.insert(instrument.clone()) {
-                let listing = store.listing_bytes(instrument).map_err(ProveError::Store)?;
-                listings.extend(listing.map(ByteVec::from));
+            let trade = &chain.request.record().trade;
+            for instrument in [&trade.instrument, &trade.cash] {
+                if listed.insert(instrument.clone()) {
+                    let listing = store.listing_bytes(instrument).map_err(ProveError::Store)?;
+                    listings.extend(listing.map(ByteVec::from));
+                }
             }
         }
         lineage.push(bytes.into());
