@@ -58,7 +58,6 @@ async fn what_was_acknowledged_survives_a_kill_of_all_nodes() {
     }
     load.stop();
     let records = load.records().await;
-    // Seen committed by somebody before: it must be after.
     let acknowledged: usize = records.iter().map(|record| record.acknowledged.len()).sum();
     for member in MEMBERS {
         network.process_mut(member).run();
