@@ -1,6 +1,6 @@
 //! Accounts: state, lineage and credits by the account's number.
 
-use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, WriteTransaction};
 use stemma_chain_format::account::AccountState;
 use stemma_chain_format::cbor;
 use stemma_chain_format::chain::Entry;
@@ -95,13 +95,7 @@ impl Store {
         let mut loaded = Vec::new();
         for row in accounts.iter()? {
             let (number, value) = row?;
-            let state = AccountState::decode(value.value()).map_err(StoreError::damaged)?;
-            let number = number.value();
-            let mut inbox = std::collections::VecDeque::new();
-            for row in credits.range((number, state.credits_absorbed)..(number, state.credits_received))? {
-                inbox.push_back(decode_credit(row?.1.value())?);
-            }
-            loaded.push(Account { state, inbox });
+            loaded.push(stored_account(number.value(), value.value(), &credits)?);
         }
         Ok(loaded)
     }
@@ -147,19 +141,13 @@ impl Store {
     /// [`StoreError`].
     pub fn account(&self, id: &AccountId) -> Result<Option<(Account, u64)>, StoreError> {
         let txn = self.read()?;
-        let numbers = txn.open_table(tables::NUMBERS)?;
-        let Some(number) = numbers.get(&id.0)?.map(|value| value.value()) else { return Ok(None) };
+        let Some(number) = number_of(&txn, id)? else { return Ok(None) };
         let accounts = txn.open_table(tables::ACCOUNTS)?;
         let missing = || StoreError::Damaged(format!("account {id} has a number but no state"));
         let value = accounts.get(number)?.ok_or_else(missing)?;
-        let state = AccountState::decode(value.value()).map_err(StoreError::damaged)?;
-        let credits = txn.open_table(tables::CREDITS)?;
-        let mut inbox = std::collections::VecDeque::new();
-        for row in credits.range((number, state.credits_absorbed)..(number, state.credits_received))? {
-            inbox.push_back(decode_credit(row?.1.value())?);
-        }
+        let account = stored_account(number, value.value(), &txn.open_table(tables::CREDITS)?)?;
         let height = txn.open_table(tables::BLOCKS)?.last()?.map_or(0, |(height, _)| height.value());
-        Ok(Some((Account { state, inbox }, height)))
+        Ok(Some((account, height)))
     }
 
     /// Account ids in ascending order, at most `count`, from the one after `after` on.
@@ -180,8 +168,7 @@ impl Store {
     /// [`StoreError`].
     pub fn lineage(&self, id: &AccountId, sequence: u64) -> Result<Vec<Place>, StoreError> {
         let txn = self.read()?;
-        let numbers = txn.open_table(tables::NUMBERS)?;
-        let Some(number) = numbers.get(&id.0)?.map(|value| value.value()) else { return Ok(Vec::new()) };
+        let Some(number) = number_of(&txn, id)? else { return Ok(Vec::new()) };
         let lineages = txn.open_table(tables::LINEAGES)?;
         let range = lineages.range((number, 0)..=(number, sequence))?;
         range
@@ -198,14 +185,33 @@ impl Store {
     /// [`StoreError`].
     pub fn credits(&self, id: &AccountId, received: u64) -> Result<Vec<Credit>, StoreError> {
         let txn = self.read()?;
-        let numbers = txn.open_table(tables::NUMBERS)?;
-        let Some(number) = numbers.get(&id.0)?.map(|value| value.value()) else { return Ok(Vec::new()) };
+        let Some(number) = number_of(&txn, id)? else { return Ok(Vec::new()) };
         let credits = txn.open_table(tables::CREDITS)?;
-        let range = credits.range((number, 0)..(number, received))?;
-        range.map(|row| decode_credit(row?.1.value())).collect()
+        credits_between(&credits, number, 0..received)
     }
 }
 
-fn decode_credit(bytes: &[u8]) -> Result<Credit, StoreError> {
-    cbor::decode(bytes, "credit", CREDIT_BYTES_MAX).map_err(StoreError::damaged)
+/// An account's number, if it was ever touched.
+fn number_of(txn: &ReadTransaction, id: &AccountId) -> Result<Option<u64>, StoreError> {
+    Ok(txn.open_table(tables::NUMBERS)?.get(&id.0)?.map(|value| value.value()))
+}
+
+/// An account from its stored state, with the credits that wait.
+fn stored_account(
+    number: u64,
+    state: &[u8],
+    credits: &ReadOnlyTable<(u64, u64), &'static [u8]>,
+) -> Result<Account, StoreError> {
+    let state = AccountState::decode(state).map_err(StoreError::damaged)?;
+    let inbox = credits_between(credits, number, state.credits_absorbed..state.credits_received)?;
+    Ok(Account { state, inbox })
+}
+
+fn credits_between<T: FromIterator<Credit>>(
+    credits: &ReadOnlyTable<(u64, u64), &'static [u8]>,
+    number: u64,
+    places: std::ops::Range<u64>,
+) -> Result<T, StoreError> {
+    let decode = |bytes: &[u8]| cbor::decode(bytes, "credit", CREDIT_BYTES_MAX).map_err(StoreError::damaged);
+    credits.range((number, places.start)..(number, places.end))?.map(|row| decode(row?.1.value())).collect()
 }

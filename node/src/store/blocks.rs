@@ -2,7 +2,7 @@
 
 use redb::{ReadableTable, WriteTransaction};
 use stemma_chain_format::chain::{Entry, EntryKind};
-use stemma_chain_format::hash::{AccountId, Link};
+use stemma_chain_format::hash::Link;
 use stemma_consensus::state::CommittedBlock;
 use stemma_consensus::sync::{EntryBytes, SyncedBlock};
 
@@ -99,11 +99,6 @@ impl Store {
         let counts = self.read()?.open_table(tables::COUNTS)?;
         let count = |name| Ok::<_, StoreError>(counts.get(name)?.map_or(0, |value| value.value()));
         Ok((count("entries")?, count("trades")?))
-    }
-
-    /// An account's id, by half of it.
-    pub(super) fn half(id: &AccountId) -> u128 {
-        short(&id.0)
     }
 }
 

@@ -97,7 +97,7 @@ pub(super) fn write(txn: &WriteTransaction, rows: &[&TradeRow]) -> Result<(), St
         let is_new = trades.insert(row.number, cbor::encode(*row).as_slice())?.is_none();
         if is_new {
             numbers.insert(short(&row.link.0), row.number)?;
-            by_account.insert((Store::half(&row.account), row.number), ())?;
+            by_account.insert((short(&row.account.0), row.number), ())?;
         }
         if row.state.is_final() {
             open.remove(row.number)?;
@@ -156,7 +156,7 @@ impl Store {
         let txn = self.read()?;
         let by_account = txn.open_table(tables::ACCOUNT_TRADES)?;
         let trades = txn.open_table(tables::TRADES)?;
-        let half = Self::half(account);
+        let half = short(&account.0);
         let mut rows = Vec::new();
         for row in by_account.range((half, 0)..=(half, u64::MAX))?.rev().take(count) {
             let (_, number) = row?.0.value();

@@ -51,13 +51,7 @@ impl StoreLog {
 }
 
 fn told(e: &StoreError) -> LogError {
-    let mut text = e.to_string();
-    let mut cause = std::error::Error::source(e);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    LogError::Io(text)
+    LogError::Io(crate::error::chain(e))
 }
 
 impl Log for StoreLog {
