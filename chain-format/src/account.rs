@@ -2,6 +2,7 @@
 
 use crate::cbor::{self, DecodeError};
 use crate::cose::ContentType;
+use crate::endorsement::CreditTerms;
 use crate::error::{Rule, Violation};
 use crate::hash::{AccountId, Digest, Link, NetworkId, fixed_bytes};
 use crate::holdings::Holdings;
@@ -28,6 +29,9 @@ pub struct Opening {
     /// Random bytes, so that one customer's accounts cannot be told to be one's.
     #[n(3)]
     pub nonce: Nonce,
+    /// How far the bank trusts the customer, until a servicing record says otherwise.
+    #[n(4)]
+    pub credit: CreditTerms,
 }
 
 /// Sixteen random bytes.
@@ -59,7 +63,40 @@ impl Record for Opening {
     }
 
     fn check(&self) -> Result<(), Violation> {
-        self.key.admit().map_err(|e| Violation::new(Rule::Range, "opening.key", "a canonical Ed25519 key", e))
+        self.key.admit().map_err(|e| Violation::new(Rule::Range, "opening.key", "a canonical Ed25519 key", e))?;
+        self.credit.check(&self.bank, "opening.credit")
+    }
+}
+
+/// Whether an account may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum AccountStatus {
+    /// It trades.
+    #[n(0)]
+    Open,
+    /// Its bank has stopped it: it receives credits, and nothing leaves it.
+    #[n(1)]
+    Frozen,
+    /// It holds nothing and is never used again.
+    #[n(2)]
+    Closed,
+}
+
+impl AccountStatus {
+    /// The status' stable text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Frozen => "frozen",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl std::fmt::Display for AccountStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -76,16 +113,16 @@ pub struct AccountState {
     /// The bank that keeps it; for a member's own account, the member.
     #[n(1)]
     pub bank: MemberId,
-    /// The key that signs its requests; for a member's own account, the member's key.
+    /// The key that signs its requests, none where it is revoked; for a member's own account, the member's key.
     #[n(2)]
-    pub key: PublicKey,
-    /// How many chains the lineage has.
+    pub key: Option<PublicKey>,
+    /// How many chains and servicing records the lineage has.
     #[n(3)]
     pub sequence: u64,
-    /// The last chain's id; before the first, the account's id.
+    /// The last entry's id; before the first, the account's id.
     #[n(4)]
     pub head: Link,
-    /// The last committed request's counter; before the first, zero.
+    /// The last committed request's or instruction's counter; before the first, zero.
     #[n(5)]
     pub counter: u64,
     /// What the account holds, without the credits that wait.
@@ -100,18 +137,24 @@ pub struct AccountState {
     /// Running digest over all credits received, see [`crate::endorsement::Credit::chained`].
     #[n(9)]
     pub credits_digest: Digest,
+    /// Whether it may be used.
+    #[n(10)]
+    pub status: AccountStatus,
+    /// How far the bank trusts the customer; every endorsement states the same.
+    #[n(11)]
+    pub credit: CreditTerms,
 }
 
 impl AccountState {
     /// Largest encoding of an account's state, in bytes.
-    pub const BYTES_MAX: usize = 512 + HOLDINGS_MAX * 80;
+    pub const BYTES_MAX: usize = 512 + 2 * HOLDINGS_MAX * 80;
 
     /// An account without chains.
-    pub fn opened(account: AccountId, bank: MemberId, key: PublicKey) -> Self {
+    pub fn opened(account: AccountId, bank: MemberId, key: PublicKey, credit: CreditTerms) -> Self {
         Self {
             account,
             bank,
-            key,
+            key: Some(key),
             sequence: 0,
             head: account.into(),
             counter: 0,
@@ -119,6 +162,8 @@ impl AccountState {
             credits_received: 0,
             credits_absorbed: 0,
             credits_digest: Digest([0; 32]),
+            status: AccountStatus::Open,
+            credit,
         }
     }
 

@@ -22,6 +22,7 @@ use crate::lineage::{self, Listed};
 use crate::merkle::SparseProof;
 use crate::registry::Registry;
 use crate::request::Trade;
+use crate::servicing::Act;
 use crate::validate::{self, VerifiedEntry};
 
 /// The version of the bundle's form.
@@ -46,7 +47,7 @@ pub struct AccountBundle {
     /// The leaf's path to the checkpoint's root.
     #[n(4)]
     pub proof: SparseProof,
-    /// The lineage: the opening record, then every chain, in order.
+    /// The lineage: the opening record, then every chain and servicing record, in order.
     #[n(5)]
     pub lineage: Vec<ByteVec>,
     /// Every credit that the account ever received, in order.
@@ -68,7 +69,7 @@ pub struct Proved {
     pub account: AccountState,
     /// The credits that wait in its inbox there.
     pub waiting: Vec<Credit>,
-    /// Trades in its lineage.
+    /// Chains and servicing records in its lineage.
     pub chains: u64,
     /// Signatures that were checked.
     pub signatures: u64,
@@ -204,8 +205,8 @@ impl AccountBundle {
         let account = AccountId::from(first.id());
         same(Rule::Account, "lineage[0]", &self.account.account, &account)?;
         let record = opening.record();
-        let mut state = AccountState::opened(account, record.bank.clone(), record.key);
-        // Which credits had arrived before which chain is the ledger's to say; that each was absorbed in order is checked.
+        let mut state = AccountState::opened(account, record.bank.clone(), record.key, record.credit.clone());
+        // Which credits had arrived before which entry is the ledger's to say; that each was absorbed in order is checked.
         state.credits_received = self.account.credits_received;
         state.credits_digest = self.account.credits_digest;
         let by_instrument: BTreeMap<&InstrumentId, &Listed> =
@@ -214,20 +215,22 @@ impl AccountBundle {
         let mut first_uses = Vec::with_capacity(listings.len());
         for (index, entry) in chains.iter().enumerate() {
             let place = format!("lineage[{}]", index.saturating_add(1));
-            let Entry::Chain(chain) = entry.entry() else {
-                return Err(wrong(&place, "a chain", entry.entry().kind().as_str()));
-            };
-            let Trade { instrument, cash, .. } = &chain.request.record().trade;
             let listed = |instrument: &InstrumentId| {
                 let listed = by_instrument.get(instrument).copied();
                 listed.ok_or_else(|| Violation::new(Rule::Listing, &place, "its listing in the bundle", instrument))
             };
-            // The cash is listed too, so that a reader knows what a unit of it is.
-            let (listed, _) = (listed(instrument)?, listed(cash)?);
-            first_uses.extend([instrument, cash].into_iter().filter(|instrument| used.insert(*instrument)));
             let absorbed = usize::try_from(state.credits_absorbed).unwrap_or(usize::MAX);
             let inbox = self.credits.iter().skip(absorbed);
-            state = lineage::follow(&state, chain, inbox, listed).map_err(|v| v.within(&place))?;
+            let moved = moved_by(entry.entry());
+            // The cash is listed too, so that a reader knows what a unit of it is.
+            let listed = moved.iter().map(|instrument| listed(instrument)).collect::<Result<Vec<_>, _>>()?;
+            first_uses.extend(moved.into_iter().filter(|instrument| used.insert(*instrument)));
+            let next = match (entry.entry(), listed.first()) {
+                (Entry::Chain(chain), Some(listed)) => lineage::follow(&state, chain, inbox, listed),
+                (Entry::Servicing(service), _) => lineage::serve(&state, service, inbox),
+                (other, _) => return Err(wrong(&place, "a chain or servicing", other.kind().as_str())),
+            };
+            state = next.map_err(|v| v.within(&place))?;
         }
         let in_order = first_uses.into_iter().eq(listings.iter().map(|listed| &listed.listing.instrument));
         let expected = "the listing of each instrument and cash traded once, in the order of first use";
@@ -245,8 +248,7 @@ fn verified_entries(
     let mut entries = Vec::with_capacity(raw.len());
     for (index, bytes) in raw.iter().enumerate() {
         let entry = Entry::decode(bytes).map_err(|v| v.within(format!("{place}[{index}]")))?;
-        let count = if matches!(entry, Entry::Chain(_)) { 3 } else { 1 };
-        *signatures = signatures.saturating_add(count);
+        *signatures = signatures.saturating_add(entry.stages().len() as u64);
         entries.push(entry);
     }
     let verdicts = validate::verify_entries(entries, registry).into_iter().enumerate();
@@ -264,6 +266,21 @@ fn listed(entries: &[VerifiedEntry]) -> Result<Vec<Listed>, Violation> {
     listings.collect()
 }
 
+/// The instruments that an entry of a lineage moves, the traded one first.
+pub fn moved_by(entry: &Entry) -> Vec<&InstrumentId> {
+    match entry {
+        Entry::Chain(chain) => {
+            let Trade { instrument, cash, .. } = &chain.request.record().trade;
+            vec![instrument, cash]
+        }
+        Entry::Servicing(service) => match &service.servicing.record().act {
+            Act::Withdraw(instrument, _) => vec![instrument],
+            _ => Vec::new(),
+        },
+        Entry::Opening(_) | Entry::Issuance(_) | Entry::Listing(_) => Vec::new(),
+    }
+}
+
 /// What an entry gives an account at an index.
 fn given<'e>(entry: &'e Entry, index: u32, account: &AccountId) -> Option<(&'e InstrumentId, crate::amount::Amount)> {
     let index = usize::try_from(index).ok()?;
@@ -278,13 +295,15 @@ fn given<'e>(entry: &'e Entry, index: u32, account: &AccountId) -> Option<(&'e I
             let own = credit.account == *account;
             own.then_some((&issuance.record().instrument, credit.amount))
         }
-        Entry::Opening(_) | Entry::Listing(_) => None,
+        Entry::Opening(_) | Entry::Listing(_) | Entry::Servicing(_) => None,
     }
 }
 
 fn describe(state: &AccountState) -> String {
-    let AccountState { bank, key, sequence, head, counter, credits_absorbed, .. } = state;
+    let AccountState { bank, key, sequence, head, counter, credits_absorbed, status, credit, .. } = state;
+    let key = key.map_or("revoked".to_owned(), |key| key.to_string());
     format!(
-        "bank {bank}, key {key}, sequence {sequence}, head {head}, counter {counter}, {credits_absorbed} credits absorbed"
+        "bank {bank}, key {key}, sequence {sequence}, head {head}, counter {counter}, {credits_absorbed} credits absorbed, \
+         {status}, credit {credit}"
     )
 }

@@ -8,11 +8,14 @@ use crate::endorsement::Endorsement;
 use crate::error::{Rule, Violation, ensure};
 use crate::execution::Execution;
 use crate::hash::Link;
+use crate::instruction::Instruction;
 use crate::instrument::Listing;
 use crate::issuance::Issuance;
+use crate::keys::PublicKey;
 use crate::limits::ENTRY_BYTES_MAX;
 use crate::record::{Record, Signed};
 use crate::request::Request;
+use crate::servicing::Servicing;
 
 /// One trade: request, endorsement and execution, each well formed; signatures and links not yet checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,15 @@ pub struct Chain {
     pub endorsement: Signed<Endorsement>,
     /// Third chain.
     pub execution: Signed<Execution>,
+}
+
+/// An act of servicing with the customer's instruction, where it has one; signatures and links not yet checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// The customer's instruction.
+    pub instruction: Option<Signed<Instruction>>,
+    /// The bank's record.
+    pub servicing: Signed<Servicing>,
 }
 
 /// What a block orders. Its id is the link of its last stage, which links to the stages before it.
@@ -36,6 +48,8 @@ pub enum Entry {
     Issuance(Box<Signed<Issuance>>),
     /// An instrument listed.
     Listing(Box<Signed<Listing>>),
+    /// An account serviced.
+    Servicing(Box<Service>),
 }
 
 /// The wire and store form: the kind, and the stages' exact bytes.
@@ -63,6 +77,9 @@ pub enum EntryKind {
     /// An instrument listed.
     #[n(3)]
     Listing,
+    /// An account serviced.
+    #[n(4)]
+    Servicing,
 }
 
 impl EntryKind {
@@ -73,6 +90,7 @@ impl EntryKind {
             Self::Opening => "opening",
             Self::Issuance => "issuance",
             Self::Listing => "listing",
+            Self::Servicing => "servicing",
         }
     }
 }
@@ -85,6 +103,7 @@ impl Entry {
             Self::Opening(opening) => opening.link(),
             Self::Issuance(issuance) => issuance.link(),
             Self::Listing(listing) => listing.link(),
+            Self::Servicing(service) => service.servicing.link(),
         }
     }
 
@@ -95,30 +114,40 @@ impl Entry {
             Self::Opening(_) => EntryKind::Opening,
             Self::Issuance(_) => EntryKind::Issuance,
             Self::Listing(_) => EntryKind::Listing,
+            Self::Servicing(_) => EntryKind::Servicing,
         }
     }
 
     /// The sum of its stages' sizes, in bytes.
     pub fn stage_bytes(&self) -> usize {
+        self.stages().iter().fold(0, |sum, stage| stage.len().saturating_add(sum))
+    }
+
+    /// The exact bytes of its stages, in order.
+    pub fn stages(&self) -> Vec<&[u8]> {
         match self {
-            Self::Chain(c) => [c.request.bytes(), c.endorsement.bytes(), c.execution.bytes()]
-                .iter()
-                .fold(0, |sum, stage| stage.len().saturating_add(sum)),
-            Self::Opening(opening) => opening.bytes().len(),
-            Self::Issuance(issuance) => issuance.bytes().len(),
-            Self::Listing(listing) => listing.bytes().len(),
+            Self::Chain(c) => vec![c.request.bytes(), c.endorsement.bytes(), c.execution.bytes()],
+            Self::Opening(opening) => vec![opening.bytes()],
+            Self::Issuance(issuance) => vec![issuance.bytes()],
+            Self::Listing(listing) => vec![listing.bytes()],
+            Self::Servicing(s) => s.instruction.iter().map(Signed::bytes).chain([s.servicing.bytes()]).collect(),
+        }
+    }
+
+    /// Who signed each stage, in order.
+    pub fn signers(&self) -> Vec<PublicKey> {
+        match self {
+            Self::Chain(c) => vec![c.request.signer(), c.endorsement.signer(), c.execution.signer()],
+            Self::Opening(opening) => vec![opening.signer()],
+            Self::Issuance(issuance) => vec![issuance.signer()],
+            Self::Listing(listing) => vec![listing.signer()],
+            Self::Servicing(s) => s.instruction.iter().map(Signed::signer).chain([s.servicing.signer()]).collect(),
         }
     }
 
     /// The entry in its wire and store form: CBOR `[kind, [stage bytes, …]]`.
     pub fn encode(&self) -> Vec<u8> {
-        let stages: Vec<&[u8]> = match self {
-            Self::Chain(c) => vec![c.request.bytes(), c.endorsement.bytes(), c.execution.bytes()],
-            Self::Opening(opening) => vec![opening.bytes()],
-            Self::Issuance(issuance) => vec![issuance.bytes()],
-            Self::Listing(listing) => vec![listing.bytes()],
-        };
-        let stages = stages.into_iter().map(|bytes| bytes.to_vec().into()).collect();
+        let stages = self.stages().into_iter().map(|bytes| bytes.to_vec().into()).collect();
         cbor::encode(&RawEntry { kind: self.kind(), stages })
     }
 
@@ -129,9 +158,14 @@ impl Entry {
     pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
         let raw: RawEntry = cbor::decode(bytes, "entry", ENTRY_BYTES_MAX)?;
         let mut stages = raw.stages.into_iter();
-        let expected = if raw.kind == EntryKind::Chain { 3 } else { 1 };
         let found = stages.len();
-        ensure(found == expected, Rule::Encoding, "entry.stages", expected, found)?;
+        let (least, most) = match raw.kind {
+            EntryKind::Chain => (3, 3),
+            EntryKind::Servicing => (1, 2),
+            EntryKind::Opening | EntryKind::Issuance | EntryKind::Listing => (1, 1),
+        };
+        let expected = if least == most { least.to_string() } else { format!("{least} or {most}") };
+        ensure((least..=most).contains(&found), Rule::Encoding, "entry.stages", expected, found)?;
         let mut next = || stages.next().map(Vec::from).unwrap_or_default();
         Ok(match raw.kind {
             EntryKind::Chain => Self::Chain(Box::new(Chain {
@@ -142,6 +176,10 @@ impl Entry {
             EntryKind::Opening => Self::Opening(Box::new(stage("opening", next())?)),
             EntryKind::Issuance => Self::Issuance(Box::new(stage("issuance", next())?)),
             EntryKind::Listing => Self::Listing(Box::new(stage("listing", next())?)),
+            EntryKind::Servicing => Self::Servicing(Box::new(Service {
+                instruction: if found == most { Some(stage("instruction", next())?) } else { None },
+                servicing: stage("servicing", next())?,
+            })),
         })
     }
 }

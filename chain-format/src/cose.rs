@@ -31,6 +31,12 @@ pub enum ContentType {
     Issuance,
     /// Instrument listing.
     Listing,
+    /// What a customer tells the bank to do with the account.
+    Instruction,
+    /// What a bank does with an account: freeze, withdraw, bind a key and the like.
+    Servicing,
+    /// The addresses at which a member is reached.
+    Announcement,
     /// Signed, typed no.
     Refusal,
     /// Genesis, signed by every founder.
@@ -51,6 +57,9 @@ impl ContentType {
             Self::Execution => "application/vnd.stemma.execution+cbor",
             Self::Issuance => "application/vnd.stemma.issuance+cbor",
             Self::Listing => "application/vnd.stemma.listing+cbor",
+            Self::Instruction => "application/vnd.stemma.instruction+cbor",
+            Self::Servicing => "application/vnd.stemma.servicing+cbor",
+            Self::Announcement => "application/vnd.stemma.announcement+cbor",
             Self::Refusal => "application/vnd.stemma.refusal+cbor",
             Self::Genesis => "application/vnd.stemma.genesis+cbor",
             Self::Vote => "application/vnd.stemma.vote+cbor",

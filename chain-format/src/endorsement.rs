@@ -79,7 +79,7 @@ impl Credit {
 }
 
 /// The bank's judgement of a customer.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode)]
 #[cbor(map)]
 pub struct CreditTerms {
     /// Level, 0 the lowest.
@@ -93,6 +93,26 @@ pub struct CreditTerms {
     pub lines: Holdings,
 }
 
+impl CreditTerms {
+    /// The terms' own rules: every line above zero, in an instrument of the bank that gives it.
+    pub(crate) fn check(&self, bank: &MemberId, place: &str) -> Result<(), Violation> {
+        for (instrument, line) in self.lines.iter() {
+            let place = format!("{place}.lines.{instrument}");
+            ensure(line.is_positive(), Rule::Range, &place, "above 0", line)?;
+            let own = instrument.is_issued_by(bank);
+            ensure(own, Rule::Range, &place, format!("an instrument of {bank}"), instrument)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for CreditTerms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "level {} by rules {}", self.level, self.rules)?;
+        self.lines.iter().try_for_each(|(instrument, line)| write!(f, ", {line} {instrument}"))
+    }
+}
+
 impl Record for Endorsement {
     const CONTENT: ContentType = ContentType::Endorsement;
     const BYTES_MAX: usize = ENDORSEMENT_BYTES_MAX;
@@ -104,18 +124,18 @@ impl Record for Endorsement {
     fn check(&self) -> Result<(), Violation> {
         let range = Rule::Range;
         ensure(self.sequence > 0, range, "endorsement.sequence", "above 0", self.sequence)?;
-        let absorbed = self.absorbed.len();
-        ensure(absorbed <= ABSORBED_MAX, range, "endorsement.absorbed", "at most 512", absorbed)?;
-        for credit in &self.absorbed {
-            let amount = credit.amount;
-            ensure(amount.is_positive(), range, "endorsement.absorbed.amount", "above 0", amount)?;
-        }
-        for (instrument, line) in self.credit.lines.iter() {
-            let place = format!("endorsement.credit.lines.{instrument}");
-            ensure(line.is_positive(), range, &place, "above 0", line)?;
-            let own = instrument.is_issued_by(&self.bank);
-            ensure(own, range, &place, format!("an instrument of {}", self.bank), instrument)?;
-        }
-        Ok(())
+        absorbed_hold(&self.absorbed, "endorsement.absorbed")?;
+        self.credit.check(&self.bank, "endorsement.credit")
     }
+}
+
+/// Absorbed credits' own rules: not too many, each above zero.
+pub(crate) fn absorbed_hold(absorbed: &[Credit], field: &str) -> Result<(), Violation> {
+    let count = absorbed.len();
+    ensure(count <= ABSORBED_MAX, Rule::Range, field, "at most 512", count)?;
+    for credit in absorbed {
+        let amount = credit.amount;
+        ensure(amount.is_positive(), Rule::Range, &format!("{field}.amount"), "above 0", amount)?;
+    }
+    Ok(())
 }

@@ -55,6 +55,8 @@ pub enum Rule {
     Proof,
     /// The entry is already in the ledger.
     Duplicate,
+    /// The account is frozen or closed, or its key is revoked.
+    Status,
 }
 
 impl Rule {
@@ -85,6 +87,7 @@ impl Rule {
             Self::Certificate => "certificate",
             Self::Proof => "proof",
             Self::Duplicate => "duplicate",
+            Self::Status => "status",
         }
     }
 }

@@ -60,7 +60,9 @@ pub fn holdings_follow(endorsement: &Endorsement, execution: &Execution) -> Resu
     for (instrument, amount) in holdings.iter() {
         let floor = endorsement.credit.lines.get(instrument).negated();
         let field = format!("execution.holdings.{instrument}");
-        ensure(amount >= floor, Rule::Overdraft, &field, format!("at least {floor}"), amount)?;
+        // A line that was lowered since lets the account come nearer to it, never fall further.
+        let holds = amount >= floor || amount >= endorsement.holdings.get(instrument);
+        ensure(holds, Rule::Overdraft, &field, format!("at least {floor}"), amount)?;
     }
     Ok(())
 }

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::account::AccountState;
+use crate::account::{AccountState, AccountStatus};
 use crate::cbor;
-use crate::chain::{Chain, Entry};
-use crate::endorsement::Credit;
+use crate::chain::{Chain, Entry, Service};
+use crate::endorsement::{Credit, CreditTerms};
 use crate::error::{Rule, Violation, ensure, same};
 use crate::execution::Posting;
 use crate::hash::{AccountId, BlockId, Digest, Link};
@@ -17,6 +17,7 @@ use crate::lineage::{self, Listed};
 use crate::member::{MemberId, OwnAccount, Role};
 use crate::merkle::{OtherLeaf, SparseProof, SparseTree};
 use crate::registry::{Registry, own_account};
+use crate::servicing::Act;
 use crate::validate::VerifiedEntry;
 
 /// An account with the credits that wait in its inbox.
@@ -105,7 +106,7 @@ impl Ledger {
                 let id = own_account(&network, &member.id, purpose);
                 ledger.own.insert(id, member.id.clone());
                 ledger.accounts.entry(id).or_insert_with(|| Account {
-                    state: AccountState::opened(id, member.id.clone(), member.member_key),
+                    state: AccountState::opened(id, member.id.clone(), member.member_key, CreditTerms::default()),
                     inbox: VecDeque::new(),
                 });
             }
@@ -232,12 +233,13 @@ impl Draft<'_> {
             Entry::Issuance(issuance) => {
                 self.issuance(issuance.record(), entry.id(), &mut touching)?;
             }
+            Entry::Servicing(service) => self.servicing(service, &mut touching)?,
             Entry::Opening(opening) => {
                 let id = entry.id().into();
                 let fresh = self.find(&id).is_none();
                 ensure(fresh, Rule::Duplicate, "opening", "an account not yet open", id)?;
                 let record = opening.record();
-                let state = AccountState::opened(id, record.bank.clone(), record.key);
+                let state = AccountState::opened(id, record.bank.clone(), record.key, record.credit.clone());
                 touching.insert(id, Touched { state, received: Vec::new() });
             }
             Entry::Listing(listing) => {
@@ -346,6 +348,25 @@ impl Draft<'_> {
         Ok(())
     }
 
+    fn servicing(&self, service: &Service, touching: &mut Touching) -> Result<(), Violation> {
+        let record = service.servicing.record();
+        let account = record.account;
+        let customers = !self.base.own.contains_key(&account);
+        ensure(customers, Rule::Account, "servicing.account", "a customer's account", account)?;
+        if let Some(last) = service.instruction.as_ref().and_then(|instruction| instruction.record().expires) {
+            let expected = format!("at least {}", self.height);
+            ensure(last >= self.height, Rule::Expiry, "instruction.expires", expected, last)?;
+        }
+        let touched = self.touch(touching, &account, "servicing.account")?;
+        touched.state = lineage::serve(&touched.state, service, self.inbox(&account))?;
+        if let Act::Withdraw(instrument, amount) = &record.act {
+            // The claim goes back to the bank that owes it.
+            let settlement = own_account(&self.base.registry.network(), &record.bank, OwnAccount::Settlement);
+            self.credit(touching, &settlement, credit(service.servicing.link(), 0, instrument, *amount))?;
+        }
+        Ok(())
+    }
+
     fn post(&self, touching: &mut Touching, id: Link, index: usize, posting: &Posting) -> Result<(), Violation> {
         let Posting { account, instrument, amount, .. } = posting;
         if amount.is_positive() {
@@ -361,6 +382,8 @@ impl Draft<'_> {
         if self.base.own.contains_key(account) {
             return touched.state.holdings.add(&credit.instrument, credit.amount);
         }
+        let closed = touched.state.status == AccountStatus::Closed;
+        ensure(!closed, Rule::Status, "credit.account", "an account that is not closed", account)?;
         lineage::receive(&mut touched.state, &credit)?;
         touched.received.push(credit);
         Ok(())

@@ -26,13 +26,16 @@ pub mod member;
 pub mod registry;
 
 pub mod account;
+pub mod announcement;
 pub mod endorsement;
 pub mod execution;
+pub mod instruction;
 pub mod instrument;
 pub mod issuance;
 pub mod record;
 pub mod refusal;
 pub mod request;
+pub mod servicing;
 
 pub mod chain;
 pub mod invariants;

@@ -13,13 +13,19 @@ pub const ENDORSEMENT_BYTES_MAX: usize = 96 * 1024;
 pub const EXECUTION_BYTES_MAX: usize = 96 * 1024;
 /// Largest signed opening record, in bytes of its envelope.
 pub const OPENING_BYTES_MAX: usize = 1024;
+/// Largest signed instruction of a customer to the bank, in bytes of its envelope.
+pub const INSTRUCTION_BYTES_MAX: usize = 4 * 1024;
+/// Largest signed servicing record, in bytes of its envelope.
+pub const SERVICING_BYTES_MAX: usize = 96 * 1024;
+/// Largest signed announcement of a member's addresses, in bytes of its envelope.
+pub const ANNOUNCEMENT_BYTES_MAX: usize = 4 * 1024;
 /// Largest signed issuance, in bytes of its envelope.
 pub const ISSUANCE_BYTES_MAX: usize = 128 * 1024;
 /// Largest signed instrument listing, in bytes of its envelope.
 pub const LISTING_BYTES_MAX: usize = 1024;
 /// Largest signed refusal, in bytes of its envelope.
 pub const REFUSAL_BYTES_MAX: usize = 4 * 1024;
-/// Largest entry (one, or three stages with their framing), in bytes.
+/// Largest entry (one to three stages with their framing), in bytes.
 pub const ENTRY_BYTES_MAX: usize = 200 * 1024;
 /// Largest genesis file, in bytes.
 pub const GENESIS_BYTES_MAX: usize = 1024 * 1024;
@@ -30,7 +36,7 @@ pub const BUNDLE_BYTES_MAX: usize = 1024 * 1024 * 1024;
 pub const MEMBERS_MAX: usize = 256;
 /// Most instruments that one account holds at once.
 pub const HOLDINGS_MAX: usize = 512;
-/// Most inbound credits that one endorsement absorbs; what remains waits for the next.
+/// Most inbound credits that one endorsement or servicing record absorbs; what remains waits for the next.
 pub const ABSORBED_MAX: usize = 512;
 /// Most postings of one execution.
 pub const POSTINGS_MAX: usize = 64;
@@ -49,6 +55,12 @@ pub const MEMBER_ID_CHARS_MAX: usize = 32;
 pub const INSTRUMENT_CODE_CHARS_MAX: usize = 24;
 /// Longest free text (names, explanations), in bytes.
 pub const TEXT_BYTES_MAX: usize = 256;
+/// Most identities claimed by one request or instruction.
+pub const IDENTITIES_MAX: usize = 4;
+/// Most addresses that a member announces at once.
+pub const ANNOUNCED_PATHS_MAX: usize = 8;
+/// Longest address in an announcement, in bytes.
+pub const ADDRESS_BYTES_MAX: usize = 256;
 /// Longest name of an identity type, in characters.
 pub const IDENTITY_TYPE_CHARS_MAX: usize = 32;
 /// Largest referral carried by a request, in bytes.

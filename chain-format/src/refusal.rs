@@ -20,7 +20,7 @@ pub struct Refusal {
     /// Who refuses; it signs.
     #[n(1)]
     pub member: MemberId,
-    /// The link of the request (by a bank) or of the endorsement (by an institution) that is refused.
+    /// The link of the request or instruction (by a bank) or of the endorsement (by an institution) that is refused.
     #[n(2)]
     pub refused: Link,
     /// Why.
@@ -102,6 +102,18 @@ reasons! {
     17 Busy "busy" "Try again after the time given.",
     /// The fee is above the highest that the request accepts.
     18 FeeAboveLimit "fee-above-limit" "Accept a higher fee, or trade less.",
+    /// The account is frozen.
+    19 AccountFrozen "account-frozen" "Ask the bank why the account is frozen; requests are refused until it is unfrozen.",
+    /// The account is closed.
+    20 AccountClosed "account-closed" "The account is never used again; open another.",
+    /// The account's key is revoked.
+    21 KeyRevoked "key-revoked" "Ask the bank to bind a new key to the account.",
+    /// The bank demands other or more types of identity for this account and amount.
+    22 IdentityRequired "identity-required" "Send evidence for each of the types that the bank asks for.",
+    /// Too many identities failed.
+    23 IdentityLocked "identity-locked" "Wait until the time given; then send the right evidence, or ask the bank.",
+    /// The act breaks a rule of the account: its status, its holdings, its key.
+    24 ActNotPossible "act-not-possible" "Change what the refusal names, then sign a new instruction.",
 }
 
 impl fmt::Display for RefusalReason {

@@ -5,7 +5,7 @@ use crate::cose::ContentType;
 use crate::error::{Rule, Violation, ensure};
 use crate::hash::{AccountId, Digest, NetworkId};
 use crate::instrument::InstrumentId;
-use crate::limits::{IDENTITY_TYPE_CHARS_MAX, REFERRAL_BYTES_MAX, REQUEST_BYTES_MAX};
+use crate::limits::{IDENTITIES_MAX, IDENTITY_TYPE_CHARS_MAX, REFERRAL_BYTES_MAX, REQUEST_BYTES_MAX};
 use crate::member::MemberId;
 use crate::record::Record;
 
@@ -31,9 +31,9 @@ pub struct Request {
     /// The trade.
     #[n(5)]
     pub trade: Trade,
-    /// Who the customer claims to be.
+    /// Who the customer claims to be: one claim for each type of identity, in the order of their types.
     #[n(6)]
-    pub identity: IdentityClaim,
+    pub identities: Vec<IdentityClaim>,
     /// The last height at which the chain may commit, if the customer sets one.
     #[n(7)]
     pub expires: Option<u64>,
@@ -119,6 +119,22 @@ impl IdentityClaim {
     }
 }
 
+/// Claims' own rules: one to four, each type once and in order, well formed.
+pub(crate) fn identities_hold(claims: &[IdentityClaim], field: &str) -> Result<(), Violation> {
+    let count = claims.len();
+    ensure((1..=IDENTITIES_MAX).contains(&count), Rule::Range, field, "1 to 4 claims", count)?;
+    for IdentityClaim { kind, .. } in claims {
+        let holds = (1..=IDENTITY_TYPE_CHARS_MAX).contains(&kind.len())
+            && kind.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let field = format!("{field}.kind");
+        ensure(holds, Rule::Range, &field, "lowercase letters, digits, hyphens", kind)?;
+    }
+    let mut pairs = claims.iter().zip(claims.iter().skip(1));
+    let unsorted = pairs.find(|(before, after)| before.kind >= after.kind);
+    let found = unsorted.map(|(_, after)| after.kind.as_str()).unwrap_or_default();
+    ensure(unsorted.is_none(), Rule::Range, field, "each type once, in ascending order", found)
+}
+
 /// The commitment to evidence under a salt.
 pub fn commitment(salt: &[u8; 32], evidence: &[u8]) -> Digest {
     Digest(blake3::keyed_hash(salt, evidence).into())
@@ -148,10 +164,7 @@ impl Record for Request {
         let claim_on_bank = cash.is_issued_by(&self.bank);
         let expected = format!("cash of {}", self.bank);
         ensure(claim_on_bank, range, "request.trade.cash", expected, cash)?;
-        let kind = &self.identity.kind;
-        let kind_holds = (1..=IDENTITY_TYPE_CHARS_MAX).contains(&kind.len())
-            && kind.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        ensure(kind_holds, range, "request.identity.kind", "lowercase letters, digits, hyphens", kind)?;
+        identities_hold(&self.identities, "request.identities")?;
         let referral_bytes = self.referral.as_ref().map_or(0, Vec::len);
         let referral_holds = referral_bytes <= REFERRAL_BYTES_MAX;
         ensure(referral_holds, range, "request.referral", "at most 1024 bytes", referral_bytes)

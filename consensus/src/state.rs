@@ -90,6 +90,11 @@ impl<S: BlockSink> LedgerState<S> {
                 let expired = endorsement.expires <= self.ledger.head().height;
                 expired || state.is_some_and(|state| endorsement.sequence <= state.sequence)
             }
+            Entry::Servicing(service) => {
+                let record = service.servicing.record();
+                let state = self.ledger.account(&record.account).map(|account| &account.state);
+                state.is_some_and(|state| record.sequence <= state.sequence)
+            }
             Entry::Opening(_) => self.ledger.account(&entry.id().into()).is_some(),
             Entry::Listing(listing) => self.ledger.listing(&listing.record().instrument).is_some(),
             Entry::Issuance(issuance) => {

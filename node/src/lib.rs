@@ -11,6 +11,14 @@ pub mod error;
 pub mod http;
 pub mod institution;
 pub mod ledger;
+pub mod network;
 pub mod node;
 pub mod role;
 pub mod store;
+
+use ::base64::Engine as _;
+
+/// Bytes as the API shows them.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    ::base64::engine::general_purpose::STANDARD.encode(bytes)
+}

@@ -1,6 +1,5 @@
 //! The `stemma-node` binary: reads its configuration, opens its store, joins the network, serves HTTP.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,14 +8,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use stemma_chain_format::member::MemberId;
-use stemma_net::{Multiaddr, NetConfig, NetHandle, PeerConfig, PeerId};
+use stemma_net::NetHandle;
 use stemma_node::config::Settings;
 use stemma_node::http::{self, Shared};
+use stemma_node::network;
 use stemma_node::node::{EVENTS_MAX, Event, Node, NodeParts};
 use stemma_node::store::Store;
 use stemma_node_api::types::Status;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 /// A node of a Stemma consortium: a bank, an institution or an auditor.
 #[derive(Parser)]
@@ -27,6 +26,8 @@ struct Arguments {
     config: PathBuf,
 }
 
+/// Changes of orders that wait for slow readers of events; whoever is slower looks again where things stand.
+const CHANGES_MAX: usize = 1_024;
 /// How often the node looks at what waits, in milliseconds.
 const TICK_MS: u64 = 250;
 
@@ -66,11 +67,12 @@ fn run(path: &std::path::Path) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
-    let (net, mut net_events) = stemma_net::start(net_config(&settings)?).await.context("cannot join the network")?;
-    let members = members(&settings)?;
+    let (net, mut net_events) = stemma_net::start(network::net_config(&settings)?).await.context("cannot join the network")?;
+    let members = network::members(&settings)?;
     let (events, waiting) = mpsc::channel(EVENTS_MAX);
     let status = first_status(&settings);
     let (status, shown) = watch::channel(status);
+    let (changes, _) = broadcast::channel(CHANGES_MAX);
     let shared = Arc::new(Shared {
         store: store.clone(),
         events: events.clone(),
@@ -78,6 +80,11 @@ async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
         genesis: settings.genesis.bytes().to_vec(),
         registry: settings.registry.clone(),
         operator_token: settings.operator_token.clone(),
+        changes: changes.clone(),
+        room: http::bulk::room(),
+        net: net.clone(),
+        members: members.clone(),
+        desk: Arc::clone(&settings.desk),
     });
     let listen = settings.config.http.listen;
     let listener = tokio::net::TcpListener::bind(listen)
@@ -85,7 +92,7 @@ async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {listen} (http.listen): is the port taken?"))?;
     tracing::info!(member = %settings.member.id, role = %settings.member.role, http = %listen, "started");
     let runtime = tokio::runtime::Handle::current();
-    let parts = NodeParts { store, net: net.clone(), runtime, events: events.clone(), members, status };
+    let parts = NodeParts { store, net: net.clone(), runtime, events: events.clone(), members, status, changes };
     let node = Node::new(settings, parts).context("cannot take up the ledger")?;
     let mut thread = tokio::task::spawn_blocking(move || node.run(waiting));
     let forward = events.clone();
@@ -97,7 +104,9 @@ async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
         }
     });
     tokio::spawn(tick(events.clone()));
-    let server = tokio::spawn(async move { axum::serve(listener, http::router(shared)).await });
+    let server = tokio::spawn(async move {
+        axum::serve(listener, http::router(shared).into_make_service_with_connect_info::<std::net::SocketAddr>()).await
+    });
     let ended = tokio::select! {
         ended = &mut thread => ended.context("the node's thread failed")?.context("the node cannot go on"),
         signal = stop_signal() => {
@@ -136,31 +145,6 @@ async fn stop_signal() -> anyhow::Result<()> {
         pressed = tokio::signal::ctrl_c() => pressed.context("cannot listen for Ctrl-C"),
         _ = terminate.recv() => Ok(()),
     }
-}
-
-fn members(settings: &Settings) -> anyhow::Result<BTreeMap<PeerId, MemberId>> {
-    let others = settings.registry.members().filter(|member| member.id != settings.member.id);
-    others.map(|member| Ok((stemma_net::peer_id(&member.network_key.0)?, member.id.clone()))).collect()
-}
-
-fn net_config(settings: &Settings) -> anyhow::Result<NetConfig> {
-    let config = &settings.config.network;
-    let parsed = |addresses: &[String], field: &str| -> anyhow::Result<Vec<Multiaddr>> {
-        let parse = |text: &String| text.parse().with_context(|| format!("{field}: {text:?} is no multiaddress"));
-        addresses.iter().map(parse).collect()
-    };
-    let mut peers = Vec::new();
-    for member in settings.registry.members().filter(|member| member.id != settings.member.id) {
-        let known = config.peers.iter().find(|peer| peer.member == member.id.as_str());
-        let addresses = known.map(|peer| parsed(&peer.addresses, "network.peers")).transpose()?.unwrap_or_default();
-        peers.push(PeerConfig { public_key: member.network_key.0, addresses });
-    }
-    if let Some(stranger) = config.peers.iter().find(|peer| settings.registry.member_by_text(&peer.member).is_none()) {
-        anyhow::bail!("network.peers: {} is no member of the network", stranger.member);
-    }
-    let listen = parsed(&config.listen, "network.listen")?;
-    let base = NetConfig::new(settings.network_seed.clone(), settings.genesis.network().0);
-    Ok(NetConfig { listen, peers, ..base })
 }
 
 fn first_status(settings: &Settings) -> Status {

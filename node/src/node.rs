@@ -6,12 +6,15 @@
 
 mod agree;
 mod calls;
+mod desk;
 mod event;
 mod exchange;
+mod paths;
 mod perform;
 mod verifier;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use stemma_chain_format::hash::Link;
 use stemma_chain_format::member::MemberId;
@@ -20,17 +23,17 @@ use stemma_consensus::config::Config as EngineConfig;
 use stemma_consensus::engine::{Engine, Input, TimerId};
 use stemma_consensus::error::EngineError;
 use stemma_consensus::state::LedgerState;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
 pub use event::{Call, CallReply, Event, Issue};
 
-use crate::bank::Bank;
+use crate::bank::{Bank, BankParts};
 use crate::clock::now_ms;
 use crate::config::Settings;
 use crate::institution::{Institution, Prices, PricesError};
 use crate::ledger::StoreSink;
 use crate::role::{Answer, RoleEffect};
-use crate::store::{Store, StoreError, StoreLog, TradeRow};
+use crate::store::{EnrolmentRow, OrderRow, Store, StoreError, StoreLog};
 use event::Asked;
 use stemma_net::{NetHandle, PeerId};
 use stemma_node_api::types::Status;
@@ -41,6 +44,8 @@ pub const EVENTS_MAX: usize = 4_096;
 const TURN_EVENTS_MAX: usize = 1_024;
 /// Every so many ticks the head is said again, for whoever missed it.
 const HEAD_TICKS: u64 = 4;
+/// Identities verified at once: a password takes some 20 MiB and a core.
+const DESKS: usize = 2;
 /// The name of the note that holds an institution's trading day.
 const DAY_NOTE: &str = "trading-day";
 
@@ -82,9 +87,17 @@ pub struct Node {
     /// Entries to gossip at the end of the turn.
     outgoing: Vec<Vec<u8>>,
     /// Answers to clients that may leave once the turn's writes are durable.
-    replies: Vec<(CallReply<TradeRow>, TradeRow)>,
-    /// Clients that wait for a request to become final.
-    waiting: BTreeMap<Link, Vec<CallReply<TradeRow>>>,
+    replies: Vec<(CallReply<OrderRow>, OrderRow)>,
+    /// Operators whose changes of verifiers are told once they are durable.
+    enrolled: Vec<(CallReply<EnrolmentRow>, EnrolmentRow)>,
+    /// Clients that wait for an order to become final.
+    waiting: BTreeMap<Link, Vec<CallReply<OrderRow>>>,
+    /// Clients whose orders' identities are being verified.
+    identifying: BTreeMap<Link, Vec<CallReply<OrderRow>>>,
+    /// At most so many verifications run at once.
+    desks: Arc<Semaphore>,
+    /// Tells every change of an order.
+    changes: broadcast::Sender<Arc<OrderRow>>,
     /// Operators that wait for an entry to be committed.
     submitted: BTreeMap<Link, Vec<CallReply<stemma_node_api::types::Committed>>>,
     issues: VecDeque<Issue>,
@@ -95,6 +108,8 @@ pub struct Node {
     /// Banks' messages whose questions are not all answered.
     asked: BTreeMap<u64, Asked>,
     next_message: u64,
+    /// The serial of each member's last announcement.
+    announced: BTreeMap<MemberId, u64>,
     status: watch::Sender<Status>,
 }
 
@@ -112,6 +127,8 @@ pub struct NodeParts {
     pub members: BTreeMap<PeerId, MemberId>,
     /// Where the node shows its state.
     pub status: watch::Sender<Status>,
+    /// Where it tells every change of an order.
+    pub changes: broadcast::Sender<Arc<OrderRow>>,
 }
 
 impl Node {
@@ -120,7 +137,7 @@ impl Node {
     /// # Errors
     /// [`NodeError`].
     pub fn new(settings: Settings, parts: NodeParts) -> Result<Self, NodeError> {
-        let NodeParts { store, net, runtime, events, members, status } = parts;
+        let NodeParts { store, net, runtime, events, members, status, changes } = parts;
         let registry = settings.registry.clone();
         let created_ms = settings.genesis.genesis().created_ms;
         let ledger = store.load_ledger(registry, created_ms)?;
@@ -160,7 +177,11 @@ impl Node {
             effects: Vec::new(),
             outgoing: Vec::new(),
             replies: Vec::new(),
+            enrolled: Vec::new(),
             waiting: BTreeMap::new(),
+            identifying: BTreeMap::new(),
+            desks: Arc::new(Semaphore::new(DESKS)),
+            changes,
             submitted: BTreeMap::new(),
             issues: VecDeque::new(),
             issuing: None,
@@ -168,6 +189,7 @@ impl Node {
             ticks: 0,
             asked: BTreeMap::new(),
             next_message: 0,
+            announced: BTreeMap::new(),
             status,
         })
     }
@@ -177,6 +199,7 @@ impl Node {
     /// # Errors
     /// [`NodeError`]: the node cannot go on without losing something.
     pub fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<(), NodeError> {
+        self.announce();
         self.drive(Input::Start)?;
         if let Some(bank) = &mut self.bank {
             bank.resume(self.state.ledger(), now_ms(), &mut self.effects)?;
@@ -215,6 +238,11 @@ impl Node {
                 self.on_answers(&links, answers);
                 Ok(())
             }
+            Event::Identified(outcome) => {
+                self.on_identified(outcome);
+                Ok(())
+            }
+            Event::Enrolled(enrolled) => self.on_enrolled(enrolled),
             Event::Blocks { peer, blocks } => self.on_blocks(peer, blocks),
             Event::Fetched(entries) => {
                 if let Some(entries) = entries {
@@ -238,7 +266,7 @@ impl Node {
     }
 
     /// Adds a verified entry to the pool; tells consensus where it is new.
-    fn pool(&mut self, entry: std::sync::Arc<stemma_chain_format::validate::VerifiedEntry>) -> bool {
+    fn pool(&mut self, entry: Arc<stemma_chain_format::validate::VerifiedEntry>) -> bool {
         self.state.add(entry)
     }
 
@@ -268,7 +296,12 @@ fn roles(settings: &Settings, store: &Store) -> Result<(Option<Bank>, Option<Ins
     match settings.member.role {
         Role::Bank => {
             let config = settings.config.bank.clone();
-            Ok((Some(Bank::open(id, network, key, config, store.clone())?), None))
+            for finding in settings.desk.findings(now_ms() / 1_000) {
+                tracing::warn!("identity rules: {finding}");
+            }
+            let desk = Arc::clone(&settings.desk);
+            let parts = BankParts { id, network, key, config, desk };
+            Ok((Some(Bank::open(parts, store.clone())?), None))
         }
         Role::Institution => {
             let config = settings.config.institution.clone();
@@ -287,6 +320,6 @@ fn roles(settings: &Settings, store: &Store) -> Result<(Option<Bank>, Option<Ins
 }
 
 /// What a stored refusal says.
-pub fn refusal_of(row: &TradeRow) -> Option<Signed<stemma_chain_format::refusal::Refusal>> {
+pub fn refusal_of(row: &OrderRow) -> Option<Signed<stemma_chain_format::refusal::Refusal>> {
     row.refusal.as_ref().and_then(|bytes| Signed::decode(bytes.to_vec()).ok())
 }

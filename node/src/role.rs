@@ -8,13 +8,16 @@ use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::validate::VerifiedEntry;
 
-use crate::store::{AnswerRow, TradeRow};
+use crate::bank::IdentityJob;
+use crate::store::{AnswerRow, EnrolmentRow, OrderRow, VerifierRow};
 
 /// One thing to do.
 #[derive(Debug)]
 pub enum RoleEffect {
-    /// Make a request's row durable.
-    StoreTrade(Box<TradeRow>),
+    /// Make an order's row durable.
+    StoreOrder(Box<OrderRow>),
+    /// Keep an order that was turned away, for the operator to see.
+    KeepTurnedAway(Box<OrderRow>),
     /// Make an accepted counter durable.
     StoreCounter(AccountId, u64),
     /// Make an answer durable.
@@ -44,8 +47,29 @@ pub enum RoleEffect {
         /// The answer.
         answer: Answer,
     },
-    /// A request has changed its state; whoever waits for it is told.
+    /// An order has changed its state; whoever waits for it is told.
     Changed(Link),
+    /// Verify identities, beside the node's thread.
+    Identify(Box<IdentityJob>),
+    /// An order whose identity was verified is accepted, or refused; whoever handed it in is told.
+    Admitted(Box<OrderRow>),
+    /// A verification used something up, such as a one-time code: make the verifier's new form durable.
+    UseUpVerifier {
+        /// Whose.
+        account: AccountId,
+        /// Its type.
+        kind: String,
+        /// The new form.
+        stored: Vec<u8>,
+    },
+    /// Make the failures of a subject durable, or forget them.
+    StoreAttempts(String, Option<Vec<u8>>),
+    /// Make an enrolled verifier durable.
+    StoreVerifier(Box<VerifierRow>),
+    /// Remove a verifier.
+    RemoveVerifier(AccountId, String),
+    /// Write a line into the log of enrolments.
+    LogEnrolment(Box<EnrolmentRow>),
 }
 
 /// A question's place in the message that brought it.

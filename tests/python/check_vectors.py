@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stemma_encoding import H, Broken, decode, encode, need, same, verifies
 from stemma_ledger import Ledger
-from stemma_records import AUDITOR, RECORDS, Registry, Signed, signed_bytes
+from stemma_records import AUDITOR, BANK, RECORDS, Registry, Signed, signed_bytes
 from stemma_verify import (
     Entry, account_state, certified_header, keyed, prove_absent, prove_present, read_block, read_bundle, state_proof,
     validate_endorsement, validate_entry, validate_request, verify_bundle, verify_checkpoint, vote,
@@ -77,7 +77,7 @@ class Judge:
             return H(encode(keyed(found[0]))), found
         if kind == "bundle":
             return H(data), read_bundle(data)
-        reader, bytes_max = {"account-state": (account_state, 41_472), "vote": (vote, 4096)}[kind]
+        reader, bytes_max = {"account-state": (account_state, 82_432), "vote": (vote, 4096)}[kind]
         decode(data, reader, kind, bytes_max)
         return H(data), data
 
@@ -98,6 +98,17 @@ class Judge:
             need(member, "signer", "refusal.member", "a member", found["member"])
             need(member["role"] != AUDITOR, "signer", "refusal.member", "a bank or an institution", found["member"])
             same("signer", "refusal.signer", member["member_key"], found.key)
+            found.check_signature()
+        elif kind == "announcement":
+            same("network", "announcement.network", self.registry.network, found["network"])
+            member = self.registry.members.get(found["member"])
+            need(member, "signer", "announcement.member", "a member", found["member"])
+            same("signer", "announcement.signer", member["member_key"], found.key)
+            found.check_signature()
+        elif kind == "instruction":
+            same("network", "instruction.network", self.registry.network, found["network"])
+            bank = self.registry.members.get(found["bank"])
+            need(bank and bank["role"] == BANK, "agreement", "instruction.bank", "a bank", found["bank"])
             found.check_signature()
         else:
             request = found if kind == "request" else Signed(bytes.fromhex(given["request"]), "request", "request")

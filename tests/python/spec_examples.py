@@ -18,8 +18,11 @@ import cbor2
 CHAIN_FORMAT = Path(__file__).parents[2] / "chain-format"
 FENCE = re.compile(r"^```(hex|values) (\S+\.json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FIELD = re.compile(r"^  (?:\? )?(\d+) => (.+?),\s*; (\w+)", re.MULTILINE)
-STAGES = {name: name for name in ("opening", "request", "endorsement", "execution", "issuance", "listing", "refusal")}
-ROOTS = {**STAGES, "block": "block", "vote": "vote", "sparse-proof": "state-proof", "account-state": "account-state"}
+STAGES = {
+    "opening", "request", "endorsement", "execution", "instruction", "servicing", "issuance", "listing", "refusal",
+    "announcement",
+}  # fmt: skip
+ROOTS = {"block": "block", "vote": "vote", "sparse-proof": "state-proof", "account-state": "account-state"}
 
 
 def rules():

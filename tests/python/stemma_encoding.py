@@ -165,6 +165,17 @@ def record(**fields):
     return read
 
 
+def variants(*kinds):
+    """An array that begins with the number of its variant; what follows is read by the variant's own readers."""
+
+    def read(value, place):
+        listed = isinstance(value, (list, tuple)) and len(value) > 0
+        need(listed, "encoding", place, "an array that begins with a number", "another value")
+        return parts(enumeration(len(kinds)), *kinds[enumeration(len(kinds))(value[0], place)])(value, place)
+
+    return read
+
+
 def empty_map(value, place):
     need(isinstance(value, Mapping) and not value, "encoding", place, "an empty map", value)
     return value

@@ -3,8 +3,10 @@
 import copy
 
 from stemma_encoding import H, ZERO, derived, encode, need, same
-from stemma_records import AUDITOR, OWN_PURPOSES
-from stemma_verify import CHAIN, ISSUANCE, LISTING, OPENING, add, follow, keyed, opened
+from stemma_records import AUDITOR, CLOSED, OWN_PURPOSES, WITHDRAW
+from stemma_verify import (
+    CHAIN, ISSUANCE, LISTING, OPENING, OWN_CREDIT, SERVICING, add, follow, keyed, opened, serve, state_bytes,
+)
 
 
 class Ledger:
@@ -18,7 +20,7 @@ class Ledger:
                 for purpose in OWN_PURPOSES:
                     account = registry.own_account(member["id"], purpose)
                     self.own[account] = member["id"]
-                    self.accounts[account] = opened(account, member["id"], member["member_key"])
+                    self.accounts[account] = opened(account, member["id"], member["member_key"], OWN_CREDIT)
 
     def after(self, entry):
         """The ledger after an entry that is valid by itself; this one stays as it is."""
@@ -26,13 +28,17 @@ class Ledger:
         after = copy.copy(self)
         after.accounts, after.inboxes = copy.deepcopy(self.accounts), copy.deepcopy(self.inboxes)
         after.listings = dict(self.listings)
-        {CHAIN: after.chain, OPENING: after.opening, ISSUANCE: after.issuance, LISTING: after.listing}[entry.kind](entry)
+        effects = {
+            CHAIN: after.chain, OPENING: after.opening, ISSUANCE: after.issuance, LISTING: after.listing,
+            SERVICING: after.servicing,
+        }  # fmt: skip
+        effects[entry.kind](entry)
         return after
 
     def opening(self, entry):
         need(entry.id not in self.accounts, "duplicate", "opening", "an account not yet open", entry.id)
         (record,) = entry.stages
-        self.accounts[entry.id] = opened(entry.id, record["bank"], record["key"])
+        self.accounts[entry.id] = opened(entry.id, record["bank"], record["key"], record["credit"])
 
     def listing(self, entry):
         (record,) = entry.stages
@@ -51,8 +57,7 @@ class Ledger:
         need(cash in self.listings, "listing", "request.trade.cash", "listed cash", cash)
         account = endorsement["account"]
         state = self.open_account(account)
-        waiting = self.inboxes.get(account, [])[state["credits_absorbed"] :]
-        self.accounts[account] = follow(state, entry, waiting, listed)
+        self.accounts[account] = follow(state, entry, self.waiting(state), listed)
         touched = [account]
         for index, posting in enumerate(execution["postings"]):
             other, name, units = posting["account"], posting["instrument"], posting["amount"]
@@ -80,6 +85,21 @@ class Ledger:
         for index, (account, units) in enumerate(record["credits"]):
             self.credit(account, {"source": entry.id, "index": index, "instrument": name, "amount": units})
 
+    def servicing(self, entry):
+        record = entry.stages[-1]
+        account, (kind, *given) = record["account"], record["act"]
+        need(account not in self.own, "account", "servicing.account", "a customer's account", account)
+        if len(entry.stages) == 2 and (last := entry.stages[0]["expires"]) is not None:
+            need(last >= self.height + 1, "expiry", "instruction.expires", f"at least {self.height + 1}", last)
+        state = self.open_account(account)
+        self.accounts[account] = serve(state, entry, self.waiting(state))
+        if kind == WITHDRAW:
+            credit = {"source": entry.id, "index": 0, "instrument": given[0], "amount": given[1]}
+            self.credit(self.registry.own_account(record["bank"], "settlement"), credit)
+
+    def waiting(self, state):
+        return self.inboxes.get(state["account"], [])[state["credits_absorbed"] :]
+
     def open_account(self, account):
         need(account in self.accounts, "account", "account", "an open account", account)
         return self.accounts[account]
@@ -89,12 +109,13 @@ class Ledger:
         if account in self.own:
             add(state["holdings"], credit["instrument"], credit["amount"])
             return
+        need(state["status"] != CLOSED, "status", "credit.account", "an account that is not closed", account)
         self.inboxes.setdefault(account, []).append(credit)
         state["credits_received"] += 1
         state["credits_digest"] = H(state["credits_digest"], encode(keyed(credit)))
 
     def root(self):
-        leaves = {account: encode(keyed(state)) for account, state in self.accounts.items()}
+        leaves = {account: state_bytes(state) for account, state in self.accounts.items()}
         for name, record in self.listings.items():
             key = derived("stemma 2026 instrument leaf key", self.registry.network + name.encode())
             leaves[key] = encode(record.link)

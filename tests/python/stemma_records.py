@@ -1,5 +1,5 @@
-"""Envelopes, the genesis and the signed records of Stemma: envelope.md, genesis.md, account.md, stages.md and
-issuance-listing.md of chain-format/spec."""
+"""Envelopes, the genesis and the signed records of Stemma: envelope.md, genesis.md, account.md, stages.md,
+servicing.md, issuance-listing.md, refusal.md and announcement.md of chain-format/spec."""
 
 import re
 
@@ -8,7 +8,7 @@ import cbor2
 from stemma_encoding import (
     AMOUNT_MAX, H, admitted, amount, array, decode, derived, empty_map, encode, enumeration, exactly, h32,
     holdings, instrument, issuer, member_id, merkle_root, need, octets, parts, price, record, same, signature64,
-    size, text, u32, u64, u8, verifies,
+    size, text, u32, u64, u8, variants, verifies,
 )
 
 # --- envelope.md ---------------------------------------------------------------------------------------------------
@@ -145,20 +145,21 @@ def check_genesis(genesis):
     need(1 <= limits["expiry_blocks_max"] <= 1_000_000, "genesis", "parameters.expiry_blocks_max", "1 to 1000000")
 
 
-# --- account.md, stages.md, issuance-listing.md: the records and their own ranges ----------------------------------
+# --- the other pages: the records and their own ranges -------------------------------------------------------------
 
-opening = record(network=h32, bank=member_id, key=h32, nonce=exactly(16))
+credit_terms = record(level=u8, rules=u32, lines=holdings)
+opening = record(network=h32, bank=member_id, key=h32, nonce=exactly(16), credit=credit_terms)
 credit = record(source=h32, index=u32, instrument=instrument, amount=amount)
 account_state = record(
-    account=h32, bank=member_id, key=h32, sequence=u64, head=h32, counter=u64, holdings=holdings,
-    credits_received=u64, credits_absorbed=u64, credits_digest=h32,
+    account=h32, bank=member_id, key_opt=h32, sequence=u64, head=h32, counter=u64, holdings=holdings,
+    credits_received=u64, credits_absorbed=u64, credits_digest=h32, status=enumeration(3), credit=credit_terms,
 )  # fmt: skip
 trade = record(side=enumeration(2), instrument=instrument, size=size, cash=instrument, limit_opt=price, fee_max_opt=amount)
+identities = array(record(kind=text, commitment=h32))
 request = record(
     network=h32, account=h32, counter=u64, bank=member_id, institution=member_id, trade=trade,
-    identity=record(kind=text, commitment=h32), expires_opt=u64, referral_opt=octets,
+    identities=identities, expires_opt=u64, referral_opt=octets,
 )  # fmt: skip
-credit_terms = record(level=u8, rules=u32, lines=holdings)
 endorsement = record(
     network=h32, request=h32, bank=member_id, account=h32, parent=h32, sequence=u64, absorbed=array(credit),
     holdings=holdings, credit=credit_terms, verifier=h32, expires=u64,
@@ -168,6 +169,15 @@ execution = record(
     network=h32, endorsement=h32, institution=member_id, account=h32, listing=h32, quantity=amount, price=price,
     fee=amount, postings=array(posting), holdings=holdings, executed_ms=u64,
 )  # fmt: skip
+FREEZE, UNFREEZE, CLOSE, WITHDRAW, BIND_KEY, REVOKE_KEY, SET_CREDIT = range(7)
+act = variants((), (), (), (instrument, amount), (h32,), (), (credit_terms,))
+instruction = record(
+    network=h32, account=h32, counter=u64, bank=member_id, act=act, identities=identities, expires_opt=u64
+)
+servicing = record(
+    network=h32, bank=member_id, account=h32, instruction_opt=h32, parent=h32, sequence=u64, absorbed=array(credit),
+    act=act, holdings=holdings,
+)  # fmt: skip
 listing = record(
     network=h32, instrument=instrument, kind=enumeration(5), decimals=u8, name=text, quoted_in_opt=text
 )
@@ -175,8 +185,10 @@ issuance = record(
     network=h32, issuer=member_id, parent=h32, sequence=u64, instrument=instrument, credits=array(parts(h32, amount))
 )
 refusal = record(
-    network=h32, member=member_id, refused=h32, reason=enumeration(18), expected=text, found=text, refused_ms=u64
+    network=h32, member=member_id, refused=h32, reason=enumeration(25), expected=text, found=text, refused_ms=u64
 )
+announcement = record(network=h32, member=member_id, serial=u64, paths=array(parts(text, text)))
+OPEN, FROZEN, CLOSED = range(3)
 BUY, SELL = range(2)
 TRADE, FEE, REWARD = range(3)
 CURRENCY = 0
@@ -194,6 +206,29 @@ def price_in_range(value, place):
 
 def check_opening(r, place):
     in_range(admitted(r["key"]), f"{place}.key", "a key that is admitted")
+    credit_terms_in_range(r["credit"], r["bank"], f"{place}.credit")
+
+
+def credit_terms_in_range(terms, bank, place):
+    for name, line in terms["lines"].items():
+        in_range(line > 0, f"{place}.lines.{name}", "above 0")
+        in_range(issuer(name) == bank, f"{place}.lines.{name}", "an instrument of the bank")
+
+
+def absorbed_in_range(absorbed, place):
+    in_range(len(absorbed) <= 512, place, "at most 512")
+    in_range(all(c["amount"] > 0 for c in absorbed), place, "amounts above 0")
+
+
+def plain_name(value):
+    return re.fullmatch("[a-z0-9-]{1,32}", value, re.ASCII)
+
+
+def identities_in_range(claims, place):
+    in_range(1 <= len(claims) <= 4, place, "1 to 4")
+    kinds = [claim["kind"].encode() for claim in claims]
+    in_range(all(plain_name(claim["kind"]) for claim in claims), place, "lowercase letters, digits, hyphens")
+    in_range(all(a < b for a, b in zip(kinds, kinds[1:])), place, "kinds in strictly ascending order")
 
 
 def check_request(r, place):
@@ -205,18 +240,14 @@ def check_request(r, place):
     in_range((t["fee_max"] or 0) >= 0, f"{place}.trade.fee_max", "0 or above")
     in_range(issuer(t["instrument"]) == r["institution"], f"{place}.trade.instrument", "the institution's")
     in_range(issuer(t["cash"]) == r["bank"], f"{place}.trade.cash", "the bank's")
-    kind = re.fullmatch("[a-z0-9-]{1,32}", r["identity"]["kind"], re.ASCII)
-    in_range(kind, f"{place}.identity.kind", "lowercase letters, digits, hyphens")
+    identities_in_range(r["identities"], f"{place}.identities")
     in_range(len(r["referral"] or b"") <= 1024, f"{place}.referral", "at most 1024 bytes")
 
 
 def check_endorsement(r, place):
     in_range(r["sequence"] > 0, f"{place}.sequence", "above 0")
-    in_range(len(r["absorbed"]) <= 512, f"{place}.absorbed", "at most 512")
-    in_range(all(c["amount"] > 0 for c in r["absorbed"]), f"{place}.absorbed", "amounts above 0")
-    for name, line in r["credit"]["lines"].items():
-        in_range(line > 0, f"{place}.credit.lines.{name}", "above 0")
-        in_range(issuer(name) == r["bank"], f"{place}.credit.lines.{name}", "an instrument of the bank")
+    absorbed_in_range(r["absorbed"], f"{place}.absorbed")
+    credit_terms_in_range(r["credit"], r["bank"], f"{place}.credit")
 
 
 def check_execution(r, place):
@@ -225,6 +256,30 @@ def check_execution(r, place):
     price_in_range(r["price"], f"{place}.price")
     in_range(1 <= len(r["postings"]) <= 64, f"{place}.postings", "1 to 64")
     in_range(all(p["amount"] != 0 for p in r["postings"]), f"{place}.postings", "amounts other than 0")
+
+
+def act_in_range(done, bank, place):
+    kind, *given = done
+    if kind == WITHDRAW:
+        in_range(given[1] > 0, f"{place}.withdraw", "above 0")
+        in_range(issuer(given[0]) == bank, f"{place}.withdraw", "the bank's cash")
+    elif kind == BIND_KEY:
+        in_range(admitted(given[0]), f"{place}.bind-key", "a key that is admitted")
+    elif kind == SET_CREDIT:
+        credit_terms_in_range(given[0], bank, f"{place}.set-credit")
+
+
+def check_instruction(r, place):
+    in_range(r["counter"] > 0, f"{place}.counter", "above 0")
+    in_range(r["act"][0] in (CLOSE, WITHDRAW, BIND_KEY, REVOKE_KEY), f"{place}.act", "what a customer may ask for")
+    act_in_range(r["act"], r["bank"], f"{place}.act")
+    identities_in_range(r["identities"], f"{place}.identities")
+
+
+def check_servicing(r, place):
+    in_range(r["sequence"] > 0, f"{place}.sequence", "above 0")
+    absorbed_in_range(r["absorbed"], f"{place}.absorbed")
+    act_in_range(r["act"], r["bank"], f"{place}.act")
 
 
 def check_listing(r, place):
@@ -251,12 +306,24 @@ def check_refusal(r, place):
         in_range(utf8_length(r[field]) <= 256, f"{place}.{field}", "at most 256 bytes")
 
 
+def check_announcement(r, place):
+    names = [name for name, _ in r["paths"]]
+    in_range(len(names) <= 8, f"{place}.paths", "at most 8")
+    in_range(all(map(plain_name, names)), f"{place}.paths.name", "lowercase letters, digits, hyphens")
+    in_range(len(set(names)) == len(names), f"{place}.paths.name", "each name once")
+    held = all(1 <= utf8_length(address) <= 256 for _, address in r["paths"])
+    in_range(held, f"{place}.paths.address", "1 to 256 bytes")
+
+
 RECORDS = {
     "opening": (opening, check_opening, 1024),
     "request": (request, check_request, 4096),
     "endorsement": (endorsement, check_endorsement, 96 * 1024),
     "execution": (execution, check_execution, 96 * 1024),
+    "instruction": (instruction, check_instruction, 4096),
+    "servicing": (servicing, check_servicing, 96 * 1024),
     "issuance": (issuance, check_issuance, 128 * 1024),
     "listing": (listing, check_listing, 1024),
     "refusal": (refusal, check_refusal, 4096),
+    "announcement": (announcement, check_announcement, 4096),
 }

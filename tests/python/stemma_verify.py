@@ -14,13 +14,18 @@ from stemma_encoding import (
     issuer, member_id, merkle_root, need, octets, parts, record, same, signature64, u32, u64, verifies,
 )
 from stemma_records import (
-    BANK, BUY, CURRENCY, FEE, INSTITUTION, REWARD, TRADE, Registry, Signed, account_state, credit, signed_bytes,
+    BANK, BIND_KEY, BUY, CLOSE, CLOSED, CURRENCY, FEE, FREEZE, FROZEN, INSTITUTION, OPEN, REVOKE_KEY, REWARD,
+    SET_CREDIT, TRADE, UNFREEZE, WITHDRAW, Registry, Signed, account_state, credit, signed_bytes,
 )
 
 # --- block.md ------------------------------------------------------------------------------------------------------
 
-ENTRY_STAGES = [("request", "endorsement", "execution"), ("opening",), ("issuance",), ("listing",)]
-CHAIN, OPENING, ISSUANCE, LISTING = range(4)
+# The stages that an entry of each kind may have.
+ENTRY_STAGES = [
+    [("request", "endorsement", "execution")], [("opening",)], [("issuance",)], [("listing",)],
+    [("servicing",), ("instruction", "servicing")],
+]  # fmt: skip
+CHAIN, OPENING, ISSUANCE, LISTING, SERVICING = range(5)
 
 header = record(
     network=h32, height=u64, parent=h32, time_ms=u64, proposer=member_id, entries_root=h32, accounts_root=h32,
@@ -35,10 +40,10 @@ state_proof = record(siblings=array(h32), other_opt=parts(h32, h32))
 
 class Entry:
     def __init__(self, data, place):
-        read = parts(enumeration(4), array(octets))
+        read = parts(enumeration(len(ENTRY_STAGES)), array(octets))
         self.kind, stages = decode(data, read, place, 200 * 1024)
-        kinds = ENTRY_STAGES[self.kind]
-        same("encoding", f"{place}.stages", len(kinds), len(stages))
+        kinds = next((kinds for kinds in ENTRY_STAGES[self.kind] if len(kinds) == len(stages)), None)
+        need(kinds, "encoding", f"{place}.stages", "as many as an entry of its kind has", len(stages))
         self.stages = [Signed(stage, kind, f"{place}.{kind}") for stage, kind in zip(stages, kinds)]
         self.id, self.place = self.stages[-1].link, place
 
@@ -96,18 +101,26 @@ def verify_checkpoint(head, cert, registry):
 
 
 def keyed(fields):
-    """A record without optional fields, as the map that it was read from."""
-    return dict(enumerate(fields.values()))
+    """A record as the map that it was read from; records inside it must be maps already."""
+    return {key: value for key, value in enumerate(fields.values()) if value is not None}
+
+
+def state_bytes(state):
+    """The value of an account's leaf."""
+    return encode(keyed({**state, "credit": keyed(state["credit"])}))
 
 
 # --- validation.md -------------------------------------------------------------------------------------------------
 
 
-def opened(account, bank, key):
-    """The state of an account without chains (account.md)."""
+OWN_CREDIT = {"level": 0, "rules": 0, "lines": {}}
+
+
+def opened(account, bank, key, terms):
+    """The state of an account at the start (account.md)."""
     return {
         "account": account, "bank": bank, "key": key, "sequence": 0, "head": account, "counter": 0, "holdings": {},
-        "credits_received": 0, "credits_absorbed": 0, "credits_digest": ZERO,
+        "credits_received": 0, "credits_absorbed": 0, "credits_digest": ZERO, "status": OPEN, "credit": terms,
     }  # fmt: skip
 
 
@@ -132,6 +145,8 @@ def validate_entry(entry, registry):
     """An entry by itself: every rule, then every signature."""
     if entry.kind == CHAIN:
         validate_chain(*entry.stages, registry)
+    elif entry.kind == SERVICING:
+        validate_servicing(*entry.stages[::-1], registry=registry)
     else:
         (stage,) = entry.stages
         same("network", f"{stage.place}.network", registry.network, stage["network"])
@@ -155,6 +170,19 @@ def validate_chain(req, end, exe, registry):
         same("agreement", f"{exe.place}.{field}", req[field], exe[field])
     registry.require(f"{exe.place}.signer", exe["institution"], INSTITUTION, exe.key)
     money_holds(end, exe, registry.own_accounts(exe["institution"]))
+
+
+def validate_servicing(done, asked=None, *, registry):
+    """A servicing record by itself, steps 1 to 6."""
+    same("network", f"{done.place}.network", registry.network, done["network"])
+    registry.require(f"{done.place}.signer", done["bank"], BANK, done.key)
+    if asked is None:
+        same("link", f"{done.place}.instruction", None, done["instruction"])
+        return
+    same("network", f"{asked.place}.network", registry.network, asked["network"])
+    same("link", f"{done.place}.instruction", asked.link, done["instruction"])
+    for field in ("bank", "account", "act"):
+        same("agreement", f"{done.place}.{field}", asked[field], done[field])
 
 
 def validate_request(req, registry):
@@ -192,32 +220,100 @@ def money_holds(end, exe, own):
     same("holdings", f"{exe.place}.holdings", held, exe["holdings"])
     lines = end["credit"]["lines"]
     for name, units in held.items():
-        floor = -lines.get(name, 0)
+        floor = min(-lines.get(name, 0), end["holdings"].get(name, 0))
         need(units >= floor, "overdraft", f"{exe.place}.holdings.{name}", f"at least {floor}", units)
 
 
-def follow(state, chain, inbox, listed):
-    """A chain in its lineage, steps 1 to 8; gives the state after it."""
-    req, end, exe = chain.stages
-    same("signer", f"{req.place}.signer", state["key"], req.key)
-    need(req["counter"] > state["counter"], "counter", req.place, f"above {state['counter']}", req["counter"])
-    same("account", f"{end.place}.account", state["account"], end["account"])
-    same("account", f"{end.place}.bank", state["bank"], end["bank"])
-    same("sequence", f"{end.place}.parent", state["head"], end["parent"])
-    same("sequence", f"{end.place}.sequence", state["sequence"] + 1, end["sequence"])
+def asked_by_the_holder(state, asked):
+    """Steps 1 and 2 of a chain in its lineage, step 1 of a servicing record."""
+    need(state["key"] is not None, "status", f"{asked.place}.signer", "an account with a key", "a revoked key")
+    same("signer", f"{asked.place}.signer", state["key"], asked.key)
+    need(asked["counter"] > state["counter"], "counter", asked.place, f"above {state['counter']}", asked["counter"])
+
+
+def absorb(state, stage, inbox):
+    """Steps 3 to 6 of a chain in its lineage, 2 to 5 of a servicing record; gives the holdings with its credits."""
+    same("account", f"{stage.place}.account", state["account"], stage["account"])
+    same("account", f"{stage.place}.bank", state["bank"], stage["bank"])
+    same("sequence", f"{stage.place}.parent", state["head"], stage["parent"])
+    same("sequence", f"{stage.place}.sequence", state["sequence"] + 1, stage["sequence"])
     held = dict(state["holdings"])
-    for index, absorbed in enumerate(end["absorbed"]):
+    for index, absorbed in enumerate(stage["absorbed"]):
         waiting = inbox[index] if index < len(inbox) else None
-        same("credit", f"{end.place}.absorbed[{index}]", waiting, absorbed)
-    for absorbed in end["absorbed"]:
+        same("credit", f"{stage.place}.absorbed[{index}]", waiting, absorbed)
+    for absorbed in stage["absorbed"]:
         add(held, absorbed["instrument"], absorbed["amount"])
-    same("holdings", f"{end.place}.holdings", held, end["holdings"])
+    return held
+
+
+def follow(state, chain, inbox, listed):
+    """A chain in its lineage, steps 1 to 10; gives the state after it."""
+    req, end, exe = chain.stages
+    asked_by_the_holder(state, req)
+    same("holdings", f"{end.place}.holdings", absorb(state, end, inbox), end["holdings"])
+    same("status", f"{end.place}.account", OPEN, state["status"])
+    same("agreement", f"{end.place}.credit", state["credit"], end["credit"])
     same("listing", f"{exe.place}.listing", listed.link, exe["listing"])
     same("listing", f"{exe.place}.listing", req["trade"]["instrument"], listed["instrument"])
     terms_are_met(req["trade"], exe, listed)
     count = state["credits_absorbed"] + len(end["absorbed"])
     after = {"sequence": end["sequence"], "head": exe.link, "counter": req["counter"], "credits_absorbed": count}
     return {**state, **after, "holdings": exe["holdings"]}
+
+
+def serve(state, entry, inbox):
+    """A servicing record in its lineage, steps 1 to 9; gives the state after it."""
+    done, asked = entry.stages[-1], entry.stages[0] if len(entry.stages) == 2 else None
+    if asked:
+        asked_by_the_holder(state, asked)
+    held = absorb(state, done, inbox)
+    consent_is_given(state, done, asked)
+    after = {
+        **state, "sequence": done["sequence"], "head": done.link, "holdings": held,
+        "counter": asked["counter"] if asked else state["counter"],
+        "credits_absorbed": state["credits_absorbed"] + len(done["absorbed"]),
+    }  # fmt: skip
+    perform(after, done["act"], f"{done.place}.act")
+    same("holdings", f"{done.place}.holdings", after["holdings"], done["holdings"])
+    return after
+
+
+def consent_is_given(state, done, asked):
+    """Step 6."""
+    kind, keyed_still = done["act"][0], state["key"] is not None
+    needed = kind == WITHDRAW or (kind == BIND_KEY and keyed_still)
+    allowed = kind in (CLOSE, WITHDRAW, BIND_KEY, REVOKE_KEY)
+    need(allowed if asked else not needed, "signer", f"{done.place}.instruction", "the customer's say as the act asks")
+
+
+def perform(state, act, place):
+    """Steps 7 and 8: changes the state."""
+    kind, *given = act
+    status, key, held = state["status"], state["key"], state["holdings"]
+    need(status != CLOSED, "status", place, "an account that is not closed", status)
+    if kind == FREEZE:
+        same("status", place, OPEN, status)
+        state["status"] = FROZEN
+    elif kind == UNFREEZE:
+        same("status", place, FROZEN, status)
+        state["status"] = OPEN
+    elif kind == CLOSE:
+        waiting = state["credits_received"] - state["credits_absorbed"]
+        need(not held and waiting == 0, "status", place, "an account that holds nothing", held)
+        state["status"] = CLOSED
+    elif kind == WITHDRAW:
+        name, units = given
+        same("status", place, OPEN, status)
+        add(held, name, -units)
+        need(held.get(name, 0) >= 0, "overdraft", f"{place}.{name}", "at least 0", held.get(name, 0))
+    elif kind == BIND_KEY:
+        need(key != given[0], "status", place, "another key than before", key)
+        state["key"] = given[0]
+    elif kind == REVOKE_KEY:
+        need(key is not None, "status", place, "an account with a key", "a revoked key")
+        state["key"] = None
+    elif kind == SET_CREDIT:
+        state["credit"] = given[0]
 
 
 def cost_of(quantity, price, decimals, place):
@@ -232,7 +328,7 @@ def cost_of(quantity, price, decimals, place):
 
 
 def terms_are_met(asked, exe, listed):
-    """Step 8."""
+    """Step 10."""
     place, buying, decimals = exe.place, asked["side"] == BUY, listed["decimals"]
     same("terms", "request.trade.cash", listed["quoted_in"], asked["cash"].split("/")[1])
     (mantissa, scale), limit = exe["price"], asked["limit"]
@@ -287,7 +383,7 @@ def verify_bundle(bundle, registry):
     power, total = verify_checkpoint(head, cert, registry)  # step 2
     same("certificate", "checkpoint.registry_root", registry.root, head["registry_root"])
     leaf = bundle["account"]
-    prove_present(bundle["proof"], head["accounts_root"], leaf["account"], encode(keyed(leaf)))  # step 3
+    prove_present(bundle["proof"], head["accounts_root"], leaf["account"], state_bytes(leaf))  # step 3
     lists = {name: verified_entries(bundle[name], name, registry) for name in ("lineage", "sources", "listings")}
     credits_hold(bundle["credits"], lists["sources"], leaf)  # step 5
     derive(lists["lineage"], lists["listings"], bundle["credits"], leaf)  # step 6
@@ -338,19 +434,32 @@ def derive(lineage, listings, credits, leaf):
     need(lineage and lineage[0].kind == OPENING, "sequence", "lineage[0]", "an opening record")
     first = lineage[0]
     same("account", "lineage[0]", leaf["account"], first.id)
-    state = opened(first.id, first.stages[0]["bank"], first.stages[0]["key"])
+    state = opened(first.id, *(first.stages[0][name] for name in ("bank", "key", "credit")))
     state |= {name: leaf[name] for name in ("credits_received", "credits_digest")}
     used = {}
-    for chain in lineage[1:]:
-        need(chain.kind == CHAIN, "sequence", chain.place, "a chain")
-        asked = chain.stages[0]["trade"]
-        for name in (asked["instrument"], asked["cash"]):
-            need(name in listed, "listing", chain.place, "its listing in the bundle", name)
+    for entry in lineage[1:]:
+        need(entry.kind in (CHAIN, SERVICING), "sequence", entry.place, "a chain or a servicing record")
+        moved = moved_by(entry)
+        for name in moved:
+            need(name in listed, "listing", entry.place, "its listing in the bundle", name)
             used[name] = True
-        state = follow(state, chain, credits[state["credits_absorbed"] :], listed[asked["instrument"]])
+        waiting = credits[state["credits_absorbed"] :]
+        if entry.kind == CHAIN:
+            state = follow(state, entry, waiting, listed[moved[0]])
+        else:
+            state = serve(state, entry, waiting)
     in_order = list(used) == [entry.stages[0]["instrument"] for entry in listings]
     need(in_order, "listing", "listings", "the listing of all that was traded once, in the order of first use")
     same("holdings", "account", state, leaf)
+
+
+def moved_by(entry):
+    """The instruments of a lineage's entry that need listings, the traded one first."""
+    if entry.kind == CHAIN:
+        asked = entry.stages[0]["trade"]
+        return [asked["instrument"], asked["cash"]]
+    kind, *given = entry.stages[-1]["act"]
+    return given[:1] if kind == WITHDRAW else []
 
 
 def main(arguments):
@@ -370,7 +479,7 @@ def main(arguments):
         print(f"refuted: {error}")
         return 1
     print(f"verified: account {leaf['account'].hex()} of {leaf['bank']} at height {head['height']}")
-    print(f"  {leaf['sequence']} chains, {len(bundle['credits'])} credits, {waiting} waiting; power {power} of {total}")
+    print(f"  {leaf['sequence']} chains and acts, {len(bundle['credits'])} credits, {waiting} waiting; power {power} of {total}")
     for name, units in leaf["holdings"].items():
         print(f"  {units} {name}")
     return 0

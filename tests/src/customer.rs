@@ -7,9 +7,11 @@ use stemma_chain_format::hash::{AccountId, NetworkId};
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::request::{Side, Size, Trade};
+use stemma_chain_format::servicing::Act;
 use stemma_node_api::Client;
 use stemma_node_api::types::{AccountView, RequestView};
-use stemma_tools::requests::{Prepared, Terms, prepare, random};
+use stemma_tools::identity::Identity;
+use stemma_tools::requests::{Prepared, Terms, Told, prepare, prepare_instruction, random};
 
 use crate::wait::Deadline;
 
@@ -72,7 +74,7 @@ impl Customer {
     /// The terms break a rule.
     #[must_use]
     pub fn sign(&self, terms: Terms) -> Prepared {
-        prepare(terms, &self.key, &PublicKey::of(&self.key), &random().unwrap()).unwrap()
+        prepare(terms, &self.key, &[Identity::account_key(&PublicKey::of(&self.key))], &random().unwrap()).unwrap()
     }
 
     /// Signs an order to buy.
@@ -91,6 +93,25 @@ impl Customer {
     pub fn sell(&mut self, instrument: &str, quantity: i128) -> Prepared {
         let terms = self.terms(Side::Sell, instrument, quantity);
         self.sign(terms)
+    }
+
+    /// Signs an instruction with the next counter, sends it, and waits until it is final.
+    ///
+    /// # Panics
+    /// It breaks a rule, or takes too long.
+    pub async fn instruct(&mut self, act: Act) -> RequestView {
+        self.counter += 1;
+        let (network, account, bank, counter) = (self.network, self.account, self.bank.clone(), self.counter);
+        let identities = [Identity::account_key(&PublicKey::of(&self.key))];
+        let told = Told { network, account, bank, counter, act };
+        let told = prepare_instruction(told, &self.key, &identities, &random().unwrap()).unwrap();
+        let deadline = Deadline::start();
+        loop {
+            match self.client.instruct(&told.body, WAIT_MS).await {
+                Ok(view) if view.state.is_final() => return view,
+                _ => deadline.pause(&format!("the end of instruction {}", told.link)).await,
+            }
+        }
     }
 
     /// Sends an order until it is answered, and waits until it is final; a bank that is away is waited for.

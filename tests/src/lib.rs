@@ -5,6 +5,7 @@
 //! | [`network`] | two banks, two institutions and an auditor as processes, listed, opened and funded |
 //! | [`process`] | one of them: killed, frozen, started again |
 //! | [`customer`] | one customer's side: orders signed with the customer's own key |
+//! | [`proxy`] | a link that is slow, narrow, lossy, cut and healed |
 //! | [`load`] | customers who trade while something is done to the network |
 //! | [`books`] | what accounts must hold, computed from what was executed |
 //! | [`binaries`], [`slot`], [`ports`], [`wait`] | where programs lie, how many networks run at once, on which ports, and waiting |
@@ -26,5 +27,6 @@ pub mod load;
 pub mod network;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod slot;
 pub mod wait;

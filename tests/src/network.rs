@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ed25519_dalek::SigningKey;
 use stemma_chain_format::genesis::GenesisFile;
+use stemma_chain_format::keys::PublicKey;
 use stemma_node_api::Client;
 use stemma_node_api::config::NodeConfig;
-use stemma_node_api::types::{MoveDay, Status};
+use stemma_node_api::types::{IssueCash, MoveDay, OpenAccount, Status};
 use stemma_tools::cli::Global;
 use stemma_tools::output::Output;
+use stemma_tools::requests::random;
 use stemma_tools::sandbox::customers::{self, Customer as Opened};
 use stemma_tools::sandbox::layout::Folder;
 use stemma_tools::sandbox::plan::{BANKS, INSTITUTIONS, PARTS};
@@ -144,6 +147,19 @@ impl Network {
         let key = self.folder.open_customer_key(name).unwrap();
         let bank = known.bank.parse().unwrap();
         Customer::new(self.client(&known.bank), &self.genesis, bank, account, key.signing_key().clone())
+    }
+
+    /// Opens and funds another account at a bank.
+    ///
+    /// # Panics
+    /// The bank refuses.
+    pub async fn open_customer(&self, bank: &str) -> Customer {
+        let key = SigningKey::from_bytes(&random().unwrap());
+        let client = self.client(bank);
+        let opened = client.open_account(&OpenAccount { key: PublicKey::of(&key).to_string() }).await.unwrap();
+        let credits = BTreeMap::from([(opened.id.clone(), CASH.to_string())]);
+        client.issue(&IssueCash { code: "USD".to_owned(), credits }).await.unwrap();
+        Customer::new(client, &self.genesis, bank.parse().unwrap(), opened.id.parse().unwrap(), key)
     }
 
     /// All customers.

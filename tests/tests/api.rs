@@ -98,7 +98,7 @@ async fn operators_calls_need_the_token(caller: &Caller<'_>) {
 async fn what_is_malformed_is_said_to_be(caller: &Caller<'_>) {
     let requests = || caller.call(Method::POST, "bank-a", routes::REQUESTS);
     let json = |text: &'static str| requests().header("content-type", "application/json").body(text);
-    let evidence = json!({ "kind": "account-key", "salt": NOTHING, "value": "" });
+    let evidence = json!([{ "kind": "account-key", "salt": NOTHING, "value": "" }]);
     let with = |request: &str| requests().json(&json!({ "request": request, "evidence": evidence }));
     let malformed = [
         json("{"),
@@ -109,8 +109,8 @@ async fn what_is_malformed_is_said_to_be(caller: &Caller<'_>) {
         with("AAAA"),
         with(""),
         requests().json(&json!({ "request": "AAAA", "evidence": evidence, "more": 1 })),
-        requests().json(&json!({ "request": "AAAA", "evidence": { "kind": "x", "salt": "00", "value": "" } })),
-        requests().json(&json!({ "request": "AAAA", "evidence": { "kind": "x", "salt": NOTHING, "value": "*" } })),
+        requests().json(&json!({ "request": "AAAA", "evidence": [{ "kind": "x", "salt": "00", "value": "" }] })),
+        requests().json(&json!({ "request": "AAAA", "evidence": [{ "kind": "x", "salt": NOTHING, "value": "*" }] })),
         caller.call(Method::GET, "bank-a", "/v1/accounts/xyz"),
         caller.call(Method::GET, "bank-a", "/v1/accounts?after=xyz"),
         caller.call(Method::GET, "bank-a", "/v1/blocks/xyz"),
@@ -203,10 +203,10 @@ async fn other_evidence_is_refused(network: &Network) {
     let mut bruno = network.customer("bruno");
     let other = BASE64_STANDARD.encode([7; 32]);
     let changes: [&dyn Fn(&mut SubmitRequest); 4] = [
-        &|body| body.evidence.value.clone_from(&other),
-        &|body| body.evidence.salt = NOTHING.to_owned(),
-        &|body| body.evidence.value = String::new(),
-        &|body| body.evidence.kind = "passport".to_owned(),
+        &|body| body.evidence[0].value.clone_from(&other),
+        &|body| body.evidence[0].salt = NOTHING.to_owned(),
+        &|body| body.evidence[0].value = String::new(),
+        &|body| body.evidence[0].kind = "passport".to_owned(),
     ];
     for change in changes {
         let mut order = bruno.buy(AAPL, 1);

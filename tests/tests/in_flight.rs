@@ -31,7 +31,7 @@ async fn send_until_endorsed(customer: &Customer, order: &Prepared) {
     until("the second chain on its way", async || {
         let view = customer.client.submit(&order.body, 0).await.unwrap();
         assert!(!view.state.is_final(), "nobody can have answered: {view:?}");
-        (view.state == RequestState::Endorsed).then_some(())
+        (view.state == RequestState::Sent).then_some(())
     })
     .await;
 }

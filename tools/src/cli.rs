@@ -49,8 +49,14 @@ pub enum Command {
     Key(commands::key::Args),
     /// Make a network's genesis file, signed by every founder
     Genesis(commands::genesis::Args),
-    /// Show, open and fund accounts
+    /// Show accounts, and service them: open, fund, pay out, freeze, close, rotate keys
     Account(commands::account::Args),
+    /// Enrol and remove customers' identities, as a bank's operator
+    Identity(commands::identity::Args),
+    /// Show and follow requests, instructions and acts
+    Request(commands::request::Args),
+    /// Show what a node does: its state, a bank's queue and refusals
+    Node(commands::node::Args),
     /// Buy or sell
     Trade(commands::trade::Args),
     /// Export proofs and verify them

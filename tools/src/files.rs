@@ -32,6 +32,25 @@ pub fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     bytes.map_err(|error| CliError::files(format!("cannot read {}", path.display())).caused_by(&error))
 }
 
+/// Reads a file, or standard input for `-`, that is not larger than so many bytes.
+///
+/// # Errors
+/// It can't be read, or is larger.
+pub fn read_up_to(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliError> {
+    let mut bytes = Vec::new();
+    let one_more = bytes_max.saturating_add(1);
+    let taken = if is_stream(path) {
+        io::stdin().lock().take(one_more).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(one_more).read_to_end(&mut bytes))
+    };
+    taken.map_err(|error| CliError::files(format!("cannot read {}", path.display())).caused_by(&error))?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(CliError::usage(format!("{} is larger than {bytes_max} bytes", path.display())));
+    }
+    Ok(bytes)
+}
+
 /// Reads a file of text, or standard input for `-`.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ pub mod cli;
 pub mod commands;
 pub mod error;
 pub mod files;
+pub mod identity;
 pub mod keys;
 pub mod node;
 pub mod output;
@@ -59,6 +60,9 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, CliError> {
         Command::Key(args) => commands::key::run(args, output),
         Command::Genesis(args) => commands::genesis::run(args, output),
         Command::Account(args) => block_on(commands::account::run(args, output))?,
+        Command::Identity(args) => block_on(commands::identity::run(args, output))?,
+        Command::Request(args) => block_on(commands::request::run(args, output))?,
+        Command::Node(args) => block_on(commands::node::run(args, output))?,
         Command::Trade(args) => block_on(commands::trade::run(args, output))?,
         Command::Audit(args) => block_on(commands::audit::run(args, output))?,
         Command::Sandbox(args) => block_on(commands::sandbox::run(args, output))?,

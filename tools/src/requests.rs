@@ -8,19 +8,20 @@ use ed25519_dalek::SigningKey;
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::hash::{AccountId, Link, NetworkId};
-use stemma_chain_format::keys::{self, PublicKey};
+use stemma_chain_format::instruction::Instruction;
+use stemma_chain_format::keys;
 use stemma_chain_format::member::{Member, MemberId};
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::refusal::Refusal;
 use stemma_chain_format::request::{IdentityClaim, Request, Trade};
-use stemma_node_api::Client;
-use stemma_node_api::types::{Evidence, RefusalView, RequestView, SubmitRequest};
+use stemma_chain_format::servicing::Act;
+use stemma_node_api::types::{Evidence, RefusalView, RequestView, SubmitInstruction, SubmitRequest};
+use stemma_node_api::{Client, ClientError};
 
 use crate::error::CliError;
+use crate::identity::Identity;
 use crate::node::is_passing;
 
-/// The identity type by which a customer proves to hold the account's key.
-const IDENTITY_KIND: &str = "account-key";
 /// How long one call waits for a final state; longer waits are made of several calls.
 const WAIT_MS: u64 = 10_000;
 /// Pause before a call that failed is made again.
@@ -45,6 +46,21 @@ pub struct Terms {
     pub trade: Trade,
 }
 
+/// What a customer tells the bank to do, before it is signed.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The network.
+    pub network: NetworkId,
+    /// The account.
+    pub account: AccountId,
+    /// The account's bank.
+    pub bank: MemberId,
+    /// Larger than in every committed request and instruction before.
+    pub counter: u64,
+    /// What is to be done.
+    pub act: Act,
+}
+
 /// A signed request, ready to be sent as often as need be.
 #[derive(Clone, Debug)]
 pub struct Prepared {
@@ -54,25 +70,92 @@ pub struct Prepared {
     pub body: SubmitRequest,
 }
 
-/// Signs a request. `identity` is the account's key, which the evidence names; `salt` hides the evidence.
+/// A signed instruction, ready to be sent as often as need be.
+#[derive(Clone, Debug)]
+pub struct PreparedInstruction {
+    /// The instruction's link, which is its id at the bank.
+    pub link: Link,
+    /// The body of the call.
+    pub body: SubmitInstruction,
+}
+
+/// What is sent to a bank, again with the same bytes until it is answered.
+pub trait Handover {
+    /// Its id at the bank.
+    fn link(&self) -> Link;
+
+    /// Sends it; returns where it stands after at most so many milliseconds.
+    fn send(&self, client: &Client, wait_ms: u64) -> impl Future<Output = Result<RequestView, ClientError>>;
+}
+
+impl Handover for Prepared {
+    fn link(&self) -> Link {
+        self.link
+    }
+
+    async fn send(&self, client: &Client, wait_ms: u64) -> Result<RequestView, ClientError> {
+        client.submit(&self.body, wait_ms).await
+    }
+}
+
+impl Handover for PreparedInstruction {
+    fn link(&self) -> Link {
+        self.link
+    }
+
+    async fn send(&self, client: &Client, wait_ms: u64) -> Result<RequestView, ClientError> {
+        client.instruct(&self.body, wait_ms).await
+    }
+}
+
+/// Signs a request. `identities` say who the customer is; `salt` hides the evidence.
 ///
 /// # Errors
 /// The terms break a rule of the format.
 pub fn prepare(
     terms: Terms,
     signer: &SigningKey,
-    identity: &PublicKey,
+    identities: &[Identity],
     salt: &[u8; 32],
 ) -> Result<Prepared, Violation> {
     let Terms { network, account, bank, institution, counter, trade } = terms;
-    let claim = IdentityClaim::commit(IDENTITY_KIND, salt, &identity.0);
+    let (identities, evidence) = claims(identities, salt);
     let request =
-        Request { network, account, counter, bank, institution, trade, identity: claim, expires: None, referral: None };
+        Request { network, account, counter, bank, institution, trade, identities, expires: None, referral: None };
     let signed = Signed::sign(request, signer)?;
-    let evidence =
-        Evidence { kind: IDENTITY_KIND.to_owned(), salt: hex::encode(salt), value: BASE64_STANDARD.encode(identity.0) };
     let body = SubmitRequest { request: BASE64_STANDARD.encode(signed.bytes()), evidence };
     Ok(Prepared { link: signed.link(), body })
+}
+
+/// Signs an instruction.
+///
+/// # Errors
+/// It breaks a rule of the format.
+pub fn prepare_instruction(
+    told: Told,
+    signer: &SigningKey,
+    identities: &[Identity],
+    salt: &[u8; 32],
+) -> Result<PreparedInstruction, Violation> {
+    let Told { network, account, bank, counter, act } = told;
+    let (identities, evidence) = claims(identities, salt);
+    let instruction = Instruction { network, account, counter, bank, act, identities, expires: None };
+    let signed = Signed::sign(instruction, signer)?;
+    let body = SubmitInstruction { instruction: BASE64_STANDARD.encode(signed.bytes()), evidence };
+    Ok(PreparedInstruction { link: signed.link(), body })
+}
+
+/// Claims in the order of their types, each under a salt of its own, with their evidence.
+fn claims(identities: &[Identity], salt: &[u8; 32]) -> (Vec<IdentityClaim>, Vec<Evidence>) {
+    let mut sorted: Vec<&Identity> = identities.iter().collect();
+    sorted.sort_by(|a, b| a.kind.cmp(&b.kind));
+    let claim = |identity: &Identity| {
+        let salt: [u8; 32] = blake3::keyed_hash(salt, identity.kind.as_bytes()).into();
+        let value = BASE64_STANDARD.encode(&identity.evidence);
+        let evidence = Evidence { kind: identity.kind.clone(), salt: hex::encode(salt), value };
+        (IdentityClaim::commit(&identity.kind, &salt, &identity.evidence), evidence)
+    };
+    sorted.into_iter().map(claim).unzip()
 }
 
 /// Now, in Unix milliseconds.
@@ -105,13 +188,12 @@ pub fn random<const N: usize>() -> Result<[u8; N], CliError> {
 ///
 /// # Errors
 /// The node refuses the call itself, answers nonsense, or the limit passes first.
-pub async fn until_final(client: &Client, prepared: &Prepared, limit: Duration) -> Result<RequestView, CliError> {
+pub async fn until_final(client: &Client, prepared: &impl Handover, limit: Duration) -> Result<RequestView, CliError> {
     let started = Instant::now();
-    let id = prepared.link.to_string();
+    let id = prepared.link().to_string();
     let mut is_sent = false;
     loop {
-        let answer =
-            if is_sent { client.request(&id, WAIT_MS).await } else { client.submit(&prepared.body, WAIT_MS).await };
+        let answer = if is_sent { client.request(&id, WAIT_MS).await } else { prepared.send(client, WAIT_MS).await };
         let last = match answer {
             Ok(view) if view.request != id => {
                 let message = format!("the node at {} answered about request {}, not {id}", client.url(), view.request);
@@ -126,7 +208,7 @@ pub async fn until_final(client: &Client, prepared: &Prepared, limit: Duration) 
             Err(error) if is_passing(&error) => {
                 // It may have come back without this request in a state to be asked for: sent anew.
                 is_sent = false;
-                tokio::time::sleep(RETRY_PAUSE).await;
+                tokio::time::sleep(retry_after(&error).unwrap_or(RETRY_PAUSE).min(limit)).await;
                 Some(CliError::from(error))
             }
             Err(error) => return Err(error.into()),
@@ -137,6 +219,14 @@ pub async fn until_final(client: &Client, prepared: &Prepared, limit: Duration) 
                 CliError::network(late).help("it may still commit: look at the account before you send another")
             }));
         }
+    }
+}
+
+/// How long a full bank asks to wait.
+fn retry_after(error: &ClientError) -> Option<Duration> {
+    match error {
+        ClientError::Refused { source, .. } => source.error.retry_after_ms.map(Duration::from_millis),
+        _ => None,
     }
 }
 
@@ -184,6 +274,7 @@ struct Untrue(String);
 mod tests {
     use stemma_chain_format::amount::Amount;
     use stemma_chain_format::genesis::{Genesis, Parameters, sign_genesis};
+    use stemma_chain_format::keys::PublicKey;
     use stemma_chain_format::member::Role;
     use stemma_chain_format::refusal::RefusalReason;
     use stemma_chain_format::request::{Side, Size};
@@ -227,7 +318,8 @@ mod tests {
     fn the_same_terms_and_salt_give_the_same_bytes() {
         let key = SigningKey::from_bytes(&[7; 32]);
         let genesis = genesis(&SigningKey::from_bytes(&[1; 32]));
-        let signed = |salt| prepare(terms(&genesis), &key, &PublicKey::of(&key), &[salt; 32]).unwrap();
+        let own = [Identity::account_key(&PublicKey::of(&key))];
+        let signed = |salt| prepare(terms(&genesis), &key, &own, &[salt; 32]).unwrap();
         assert_eq!(signed(4).body, signed(4).body);
         assert_ne!(signed(4).link, signed(5).link);
         let bytes = BASE64_STANDARD.decode(signed(4).body.request).unwrap();

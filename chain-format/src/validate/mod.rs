@@ -10,11 +10,14 @@ mod issuance;
 mod listing;
 mod opening;
 mod request;
+mod servicing;
 
-use crate::chain::{Chain, Entry};
+use crate::announcement::Announcement;
+use crate::chain::{Chain, Entry, Service};
 use crate::endorsement::Endorsement;
 use crate::error::{Rule, Violation, ensure, same};
 use crate::hash::Link;
+use crate::instruction::Instruction;
 use crate::keys::{self, SignatureCheck};
 use crate::member::Role;
 use crate::record::{Record, Signed};
@@ -79,6 +82,33 @@ pub fn verify_entry(entry: Entry, registry: &Registry) -> Result<VerifiedEntry, 
 pub fn verify_request(stage: &Signed<Request>, registry: &Registry) -> Result<(), Violation> {
     request::check(stage, registry)?;
     stage_signature_holds(stage, "request.signature")
+}
+
+/// Verifies a customer's instruction by itself, as the bank does when it comes in.
+///
+/// # Errors
+/// The first broken rule.
+pub fn verify_instruction(stage: &Signed<Instruction>, registry: &Registry) -> Result<(), Violation> {
+    belongs(stage, registry, "instruction.network")?;
+    let bank = &stage.record().bank;
+    let found = registry.member(bank).map(|member| member.role);
+    let expected = "a member with the role bank";
+    ensure(found == Some(Role::Bank), Rule::Agreement, "instruction.bank", expected, bank)?;
+    stage_signature_holds(stage, "instruction.signature")
+}
+
+/// Verifies a member's announcement of its addresses.
+///
+/// # Errors
+/// The first broken rule.
+pub fn verify_announcement(stage: &Signed<Announcement>, registry: &Registry) -> Result<(), Violation> {
+    belongs(stage, registry, "announcement.network")?;
+    let id = &stage.record().member;
+    let member = registry
+        .member(id)
+        .ok_or_else(|| Violation::new(Rule::Signer, "announcement.member", "a member of this network", id))?;
+    same(Rule::Signer, "announcement.signer", &member.member_key, &stage.signer())?;
+    stage_signature_holds(stage, "announcement.signature")
 }
 
 /// A second chain with its request, whose signatures, links and roles hold.
@@ -155,6 +185,7 @@ fn check_rules(entry: &Entry, registry: &Registry) -> Result<(), Violation> {
         Entry::Opening(opening) => opening::check(opening, registry),
         Entry::Issuance(issuance) => issuance::check(issuance, registry),
         Entry::Listing(listing) => listing::check(listing, registry),
+        Entry::Servicing(service) => servicing::check(service, registry),
     }
 }
 
@@ -168,6 +199,10 @@ fn signature_checks(entry: &Entry) -> Vec<SignatureCheck> {
         Entry::Opening(opening) => vec![opening.signature_check()],
         Entry::Issuance(issuance) => vec![issuance.signature_check()],
         Entry::Listing(listing) => vec![listing.signature_check()],
+        Entry::Servicing(service) => {
+            let Service { instruction, servicing } = service.as_ref();
+            instruction.iter().map(Signed::signature_check).chain([servicing.signature_check()]).collect()
+        }
     }
 }
 
@@ -177,6 +212,8 @@ fn signatures_hold(entry: &Entry, verdicts: &[Result<(), keys::KeyError>]) -> Re
         Entry::Opening(_) => &["opening"],
         Entry::Issuance(_) => &["issuance"],
         Entry::Listing(_) => &["listing"],
+        Entry::Servicing(service) if service.instruction.is_some() => &["instruction", "servicing"],
+        Entry::Servicing(_) => &["servicing"],
     };
     stages.iter().zip(verdicts).try_for_each(|(stage, verdict)| signature_holds(stage, *verdict))
 }

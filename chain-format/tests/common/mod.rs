@@ -5,11 +5,13 @@
 
 pub mod members;
 pub mod proofs;
+pub mod services;
 pub mod trades;
 pub mod world;
 
 pub use members::{cash_of, founded, id, instrument_of, key, member_key, validator_key};
 pub use proofs::certify;
+pub use services::{ServicePlan, terms};
 pub use trades::{Order, Plan, View, entry_bytes, forge};
 pub use world::{Customer, World};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use minicbor::bytes::ByteVec;
-use stemma_chain_format::bundle::{AccountBundle, BUNDLE_VERSION};
+use stemma_chain_format::bundle::{AccountBundle, BUNDLE_VERSION, moved_by};
 use stemma_chain_format::certificate::{Certificate, CertifiedHeader, Precommit};
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::hash::{AccountId, Link};
@@ -33,11 +33,12 @@ impl World {
         certify(&self.blocks.last().unwrap().0.header, &VALIDATORS)
     }
 
-    /// An account's opening and chains, in order.
+    /// An account's opening, chains and servicing records, in order.
     pub fn lineage(&self, account: AccountId) -> Vec<&Entry> {
         let own = |entry: &&Entry| match entry {
             Entry::Chain(chain) => chain.request.record().account == account,
             Entry::Opening(opening) => opening.link() == account.into(),
+            Entry::Servicing(service) => service.servicing.record().account == account,
             Entry::Issuance(_) | Entry::Listing(_) => false,
         };
         self.history().filter(own).collect()
@@ -48,13 +49,7 @@ impl World {
         let lineage = self.lineage(account);
         let credits = self.credits.get(&account).cloned().unwrap_or_default();
         let sources = credits.iter().map(|credit| credit.source);
-        let traded = lineage.iter().flat_map(|entry| match entry {
-            Entry::Chain(chain) => {
-                let trade = &chain.request.record().trade;
-                vec![trade.instrument.clone(), trade.cash.clone()]
-            }
-            _ => Vec::new(),
-        });
+        let traded = lineage.iter().flat_map(|entry| moved_by(entry)).cloned();
         AccountBundle {
             version: BUNDLE_VERSION,
             network: self.network(),

@@ -6,7 +6,7 @@ use stemma_chain_format::amount::{Amount, Price, Rounding};
 use stemma_chain_format::cbor;
 use stemma_chain_format::chain::{Chain, Entry, EntryKind};
 use stemma_chain_format::cose;
-use stemma_chain_format::endorsement::{Credit, CreditTerms, Endorsement};
+use stemma_chain_format::endorsement::{Credit, Endorsement};
 use stemma_chain_format::execution::{Execution, Posting, PostingPurpose};
 use stemma_chain_format::hash::{AccountId, Digest, Link};
 use stemma_chain_format::holdings::Holdings;
@@ -194,7 +194,7 @@ impl<'w> Plan<'w> {
                 limit,
                 fee_max: None,
             },
-            identity: IdentityClaim::commit("account-key", &[7; 32], customer.name.as_bytes()),
+            identities: vec![IdentityClaim::commit("account-key", &[7; 32], customer.name.as_bytes())],
             expires: None,
             referral: None,
         }
@@ -213,7 +213,7 @@ impl<'w> Plan<'w> {
             sequence: state.sequence + 1,
             absorbed,
             holdings,
-            credit: CreditTerms { level: 3, rules: 1, lines: Holdings::new() },
+            credit: state.credit.clone(),
             verifier: Digest::of(b"the verifier of the test network"),
             expires: self.world.ledger.head().height + 100,
         }

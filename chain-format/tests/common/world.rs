@@ -7,11 +7,12 @@ use ed25519_dalek::SigningKey;
 use stemma_chain_format::account::{Nonce, Opening};
 use stemma_chain_format::amount::Amount;
 use stemma_chain_format::chain::Entry;
-use stemma_chain_format::endorsement::Credit;
+use stemma_chain_format::endorsement::{Credit, CreditTerms};
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::hash::{AccountId, Link, NetworkId};
 use stemma_chain_format::header::{Block, Header, entries_root};
+use stemma_chain_format::holdings::Holdings;
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::issuance::{Issuance, IssuedCredit};
 use stemma_chain_format::keys::PublicKey;
@@ -20,9 +21,11 @@ use stemma_chain_format::member::OwnAccount;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::registry::{Registry, own_account};
 use stemma_chain_format::request::{Side, Size};
+use stemma_chain_format::servicing::Act;
 use stemma_chain_format::validate;
 
 use super::members::{CREATED_MS, cash_of, founded, id, key, listing_of, member_key};
+use super::services::{ServicePlan, terms};
 use super::trades::Order;
 use super::{amount, price};
 
@@ -48,7 +51,8 @@ impl Customer {
 pub fn opening(network: NetworkId, name: &str, bank: &str) -> Signed<Opening> {
     let mut nonce = [0; 16];
     nonce.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
-    let record = Opening { network, bank: id(bank), key: PublicKey::of(&key(name)), nonce: Nonce(nonce) };
+    let credit = CreditTerms { level: 3, rules: 1, lines: Holdings::new() };
+    let record = Opening { network, bank: id(bank), key: PublicKey::of(&key(name)), nonce: Nonce(nonce), credit };
     Signed::sign(record, &member_key(bank)).unwrap()
 }
 
@@ -84,10 +88,11 @@ impl World {
         FUNDED.clone()
     }
 
-    /// The funded world after three blocks of trades, with a credit in every customer's books. Built once, then cloned.
+    /// The funded world after two blocks of servicing and three of trades, with a credit in every customer's books. Built once, then cloned.
     pub fn traded() -> Self {
         static TRADED: LazyLock<World> = LazyLock::new(|| {
             let mut world = World::funded();
+            world.service_accounts();
             world.trade_three_blocks();
             world
         });
@@ -98,7 +103,8 @@ impl World {
         self.registry.network()
     }
 
-    /// A customer by name: alice and bob bank with bank-a, carol with bank-b.
+    /// A customer by name: carol banks with bank-b, everyone else with bank-a. In the traded world, frida's account is
+    /// frozen, gina's key revoked, hugo's account closed.
     pub fn customer(&self, name: &'static str) -> Customer {
         let bank = if name == "carol" { "bank-b" } else { "bank-a" };
         Customer { name, bank, account: opening(self.network(), name, bank).link().into() }
@@ -189,6 +195,23 @@ impl World {
         let of_a = [&[(alice, 10_000_000), (bob, 2_000_000)], members.as_slice()].concat();
         let of_b = [&[(carol, 5_000_000)], members.as_slice()].concat();
         self.commit(vec![self.issued("bank-a", &of_a), self.issued("bank-b", &of_b)]).unwrap();
+    }
+
+    /// Credit lines, a withdrawal, and an account in each state that is not the usual one.
+    fn service_accounts(&mut self) {
+        let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| self.customer(name));
+        let act = |customer, act| ServicePlan::new(self, customer, act);
+        let mut entries = vec![
+            act(alice, Act::SetCredit(terms("bank-a", 4, 2, 100_000))).entry(),
+            act(bob, Act::SetCredit(terms("bank-a", 3, 2, 1_000_000))).entry(),
+            act(carol, Act::Withdraw(cash_of("bank-b"), amount(1_000))).absorb(1).entry(),
+        ];
+        let opened = ["frida", "gina", "hugo"].map(|name| opening(self.network(), name, "bank-a"));
+        entries.extend(opened.iter().map(|opening| Entry::Opening(Box::new(opening.clone()))));
+        self.commit(entries).unwrap();
+        let acts = [("frida", Act::Freeze), ("gina", Act::RevokeKey), ("hugo", Act::Close)];
+        let entries = acts.map(|(name, act)| ServicePlan::new(self, self.customer(name), act).entry());
+        self.commit(entries.into()).unwrap();
     }
 
     fn trade_three_blocks(&mut self) {

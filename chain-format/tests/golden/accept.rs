@@ -10,11 +10,9 @@ use stemma_chain_format::member::OwnAccount;
 use stemma_chain_format::merkle::{SparseProof, inclusion_path, leaf_hash};
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::refusal::{Refusal, RefusalReason};
-use stemma_chain_format::request::{Side, Size};
+use stemma_chain_format::request::{IdentityClaim, Side, Size};
 
-use crate::common::{
-    Order, Plan, World, amount, cash_of, certify, id, instrument_of, member_key, price, validator_key,
-};
+use crate::common::{Order, Plan, World, amount, certify, id, instrument_of, member_key, price, validator_key};
 use crate::vector::Vector;
 
 pub fn vectors(world: &World) -> Vec<Vector> {
@@ -29,15 +27,12 @@ pub fn full_plan(world: &World) -> Plan<'_> {
         reward: Some((world.customer("bob"), 12)),
         ..Order::new(world.customer("alice"), "fund-house", Side::Sell)
     };
-    Plan::new(world, order)
-        .request(|request| {
-            request.expires = Some(500);
-            request.trade.fee_max = Some(amount(199));
-            request.referral = Some(b"a referral".to_vec());
-        })
-        .endorsement(|endorsement| {
-            endorsement.credit.lines.add(&cash_of("bank-a"), amount(100_000)).unwrap();
-        })
+    Plan::new(world, order).request(|request| {
+        request.expires = Some(500);
+        request.trade.fee_max = Some(amount(199));
+        request.referral = Some(b"a referral".to_vec());
+        request.identities.push(IdentityClaim::commit("password", &[8; 32], b"a password"));
+    })
 }
 
 fn entries(world: &World) -> Vec<Vector> {
@@ -58,7 +53,7 @@ fn entries(world: &World) -> Vec<Vector> {
             }
             Entry::Listing(l) => ("listing", "listing-stock", "An institution lists what it issues.", l.bytes()),
             Entry::Issuance(i) => ("issuance", "issuance", "A bank issues cash to six accounts.", i.bytes()),
-            Entry::Chain(_) => continue,
+            Entry::Chain(_) | Entry::Servicing(_) => continue,
         };
         if named.insert(name) {
             vectors.push(Vector::accept(name, ("decode", record), about, entry.id(), stage));
@@ -114,9 +109,7 @@ fn applied(world: &World) -> Vec<Vector> {
     let free = Order { fee: 0, ..Order::new(alice, "broker", Side::Buy) };
     let one_credit = Order { absorb: 1, ..Order::new(alice, "fund-house", Side::Buy) };
     let beyond = Order { size: Size::Quantity(amount(20_000_000)), ..Order::new(bob, "fund-house", Side::Buy) };
-    let on_credit = Plan::new(world, beyond).endorsement(|endorsement| {
-        endorsement.credit.lines.add(&cash_of("bank-a"), amount(1_000_000)).unwrap();
-    });
+    let on_credit = Plan::new(world, beyond);
     let plan = |order| Plan::new(world, order);
     let issued = world.issued("bank-b", &[(carol.account, 1), (world.own("bank-b", OwnAccount::Fees), 2)]);
     let cases = [
@@ -168,7 +161,7 @@ fn votes(world: &World) -> Vec<Vector> {
 fn states(world: &World) -> Vec<Vector> {
     let alice = world.ledger.account(&world.customer("alice").account).unwrap().state.clone();
     let settlement = world.ledger.account(&world.own("bank-a", OwnAccount::Settlement)).unwrap().state.clone();
-    let mut wide = AccountState::opened(alice.account, id("bank-a"), alice.key);
+    let mut wide = AccountState::opened(alice.account, id("bank-a"), alice.key.unwrap(), alice.credit.clone());
     let edges = [1_i128 << 96, -(1_i128 << 96), 1 << 64, -(1_i128 << 64), -(1_i128 << 64) - 1, i128::from(u64::MAX)];
     for (at, units) in edges.into_iter().enumerate() {
         let instrument = format!("bank-a/EDGE{at}").parse().unwrap();

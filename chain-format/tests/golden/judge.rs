@@ -63,7 +63,7 @@ pub fn keys() -> String {
     let members =
         FOUNDERS.map(|(id, _, power)| (id, if power > 0 { "member network validator" } else { "member network" }));
     let members = members.iter().flat_map(|(id, uses)| uses.split(' ').map(move |one| format!("{id}/{one}")));
-    let labels = members.chain(["alice", "bob", "carol"].map(str::to_owned));
+    let labels = members.chain(["alice", "bob", "carol", "frida", "gina", "hugo"].map(str::to_owned));
     let pair = |label: String| {
         let key = key(&label);
         let parts = [("seed", hex::encode(key.to_bytes())), ("public", PublicKey::of(&key).to_string())];
@@ -119,7 +119,7 @@ fn link<T: Record>(bytes: Vec<u8>) -> Result<String, Violation> {
 }
 
 fn decode(vector: &Vector) -> Result<String, Violation> {
-    use stemma_chain_format::{account, execution, instrument, refusal};
+    use stemma_chain_format::{account, announcement, execution, instruction, instrument, refusal, servicing};
     let bytes = vector.bytes();
     let digest = Digest::of(&bytes).to_string();
     match vector.record.as_str() {
@@ -130,6 +130,9 @@ fn decode(vector: &Vector) -> Result<String, Violation> {
         "execution" => link::<execution::Execution>(bytes),
         "issuance" => link::<Issuance>(bytes),
         "listing" => link::<instrument::Listing>(bytes),
+        "instruction" => link::<instruction::Instruction>(bytes),
+        "servicing" => link::<servicing::Servicing>(bytes),
+        "announcement" => link::<announcement::Announcement>(bytes),
         "refusal" => link::<refusal::Refusal>(bytes),
         "entry" => {
             let entry = Entry::decode(&bytes)?;
@@ -159,6 +162,8 @@ fn verify(vector: &Vector, context: &Context) -> Result<String, Violation> {
             let pairs = vec![(request, signed(bytes)?)];
             validate::verify_endorsements(pairs, registry).remove(0)?;
         }
+        "instruction" => validate::verify_instruction(&signed(bytes)?, registry)?,
+        "announcement" => validate::verify_announcement(&signed(bytes)?, registry)?,
         "refusal" => validate::verify_refusal(&signed(bytes)?, registry)?,
         "entry" => {
             verified(vector, context)?;

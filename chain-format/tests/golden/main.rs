@@ -25,8 +25,10 @@ mod reject_genesis;
 mod reject_ledger;
 mod reject_proof;
 mod reject_range;
+mod reject_servicing;
 mod reject_signed;
 mod reject_terms;
+mod servicing;
 mod vector;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +47,7 @@ fn folder() -> PathBuf {
 fn generated(world: &World) -> Vec<Vector> {
     let parts = [
         accept::vectors(world),
+        servicing::vectors(world),
         reject_encoding::vectors(world),
         reject_envelope::vectors(world),
         reject_range::vectors(world),
@@ -52,6 +55,7 @@ fn generated(world: &World) -> Vec<Vector> {
         reject_signed::vectors(world),
         reject_ledger::vectors(world),
         reject_terms::vectors(world),
+        reject_servicing::vectors(world),
         reject_proof::vectors(world),
         reject_bundle::vectors(world),
     ];
@@ -155,6 +159,7 @@ fn every_rule_that_a_file_can_break_is_broken_by_one() {
         "sequence",
         "signature",
         "signer",
+        "status",
         "terms",
     ];
     assert_eq!(broken, BTreeSet::from(named));

@@ -41,9 +41,9 @@ fn stages(world: &World) -> Vec<Vector> {
         case.reject(
             "chain-dropped",
             "A chain in the middle is left out.",
-            (Rule::Sequence, "lineage[1].endorsement.parent"),
+            (Rule::Sequence, "lineage[2].endorsement.parent"),
             &|b| {
-                b.lineage.remove(1);
+                b.lineage.remove(2);
             },
         ),
         case.reject(
@@ -55,14 +55,14 @@ fn stages(world: &World) -> Vec<Vector> {
                 b.listings.pop();
             },
         ),
-        case.reject("chains-swapped", "Two chains change places.", sequence("lineage[1].endorsement.parent"), &|b| {
-            b.lineage.swap(1, 2)
+        case.reject("chains-swapped", "Two chains change places.", sequence("lineage[2].endorsement.parent"), &|b| {
+            b.lineage.swap(2, 3)
         }),
-        case.reject("chain-repeated", "A chain stands twice.", counter("lineage[2].request.counter"), &|b| {
-            b.lineage.insert(1, b.lineage[1].clone())
+        case.reject("chain-repeated", "A chain stands twice.", counter("lineage[3].request.counter"), &|b| {
+            b.lineage.insert(2, b.lineage[2].clone())
         }),
-        case.reject("chain-foreign", "Another account's chain.", (Rule::Signer, "lineage[1].request.signer"), &|b| {
-            b.lineage.insert(1, bobs[1].clone())
+        case.reject("chain-foreign", "Another account's chain.", (Rule::Signer, "lineage[2].request.signer"), &|b| {
+            b.lineage.insert(2, bobs[2].clone())
         }),
         case.reject("opening-dropped", "The opening is left out.", sequence("lineage[0]"), &|b| {
             b.lineage.remove(0);
@@ -77,10 +77,10 @@ fn stages(world: &World) -> Vec<Vector> {
         case.reject(
             "chain-flipped",
             "A bit of a chain's last signature.",
-            (Rule::Signature, "lineage[1].execution.signature"),
+            (Rule::Signature, "lineage[2].execution.signature"),
             &|b| {
-                let last = b.lineage[1].len() - 40;
-                b.lineage[1][last] ^= 1;
+                let last = b.lineage[2].len() - 40;
+                b.lineage[2][last] ^= 1;
             },
         ),
     ]
@@ -126,10 +126,10 @@ fn listings(world: &World) -> Vec<Vector> {
     let cash = world.ledger.listing(&cash_of("bank-b")).unwrap().link;
     let cash = world.history().find(|entry| entry.id() == cash).unwrap().encode();
     vec![
-        case.reject("listing-dropped", "A listing is left out.", listing("lineage[1]"), &|b| {
+        case.reject("listing-dropped", "A listing is left out.", listing("lineage[2]"), &|b| {
             b.listings.remove(0);
         }),
-        case.reject("listing-of-cash-dropped", "The listing of the cash is left out.", listing("lineage[1]"), &|b| {
+        case.reject("listing-of-cash-dropped", "The listing of the cash is left out.", listing("lineage[2]"), &|b| {
             b.listings.remove(1);
         }),
         case.reject("listing-untraded", "The listing of what was not traded.", listing("listings"), &|b| {

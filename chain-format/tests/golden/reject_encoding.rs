@@ -30,20 +30,21 @@ fn signed_opening(payload: &[u8]) -> Vec<u8> {
 fn maps(world: &World) -> Vec<Vector> {
     let record = opening(world.network(), "dora", "bank-a").record().clone();
     let payload = cbor::encode(&record);
-    // The last two fields are the key, 3 + 32 bytes, and the nonce, 2 + 16 bytes.
-    let (front, nonce) = payload.split_at(payload.len() - 18);
+    // The last three fields are the key, 3 + 32 bytes, the nonce, 2 + 16 bytes, and the terms of credit, 1 + 7 bytes.
+    let (front, credit) = payload.split_at(payload.len() - 8);
+    let (front, nonce) = front.split_at(front.len() - 18);
     let (front, key) = front.split_at(front.len() - 35);
     let fields = &payload[1..];
-    let one_more = |extra: &[u8]| [&[0xa5], fields, extra].concat();
-    let without_nonce = [&[0xa3], &fields[..fields.len() - 18]].concat();
-    let nested = [vec![0xa5], fields.to_vec(), vec![0x04], vec![0x81; 20], vec![0x00]].concat();
+    let one_more = |extra: &[u8]| [&[0xa6], fields, extra].concat();
+    let without_nonce = [&[0xa4], &front[1..], key, credit].concat();
+    let nested = [vec![0xa6], fields.to_vec(), vec![0x05], vec![0x81; 20], vec![0x00]].concat();
     let cases = [
-        ("opening-keys-unsorted", "Two fields change places.", KEY_ORDER, [front, nonce, key].concat()),
-        ("opening-key-repeated", "A field stands twice.", KEY_ORDER, one_more(nonce)),
-        ("opening-unknown-field", "A field that the record has not.", OTHER_FORM, one_more(&[0x04, 0x00])),
+        ("opening-keys-unsorted", "Two fields change places.", KEY_ORDER, [front, nonce, key, credit].concat()),
+        ("opening-key-repeated", "A field stands twice.", KEY_ORDER, one_more(credit)),
+        ("opening-unknown-field", "A field that the record has not.", OTHER_FORM, one_more(&[0x05, 0x00])),
         ("opening-trailing-byte", "A byte after the payload's map.", TRAILING, [&payload, &[0x00][..]].concat()),
         ("opening-indefinite-map", "The map has no length.", INDEFINITE, [&[0xbf], fields, &[0xff]].concat()),
-        ("opening-cut-off", "The payload ends inside its nonce.", CUT_OFF, payload[..payload.len() - 1].to_vec()),
+        ("opening-cut-off", "The payload ends inside its last field.", CUT_OFF, payload[..payload.len() - 1].to_vec()),
         ("opening-too-deep", "Arrays in arrays.", "nested more than 12 levels deep", nested),
         (
             "opening-long-length",
@@ -51,7 +52,7 @@ fn maps(world: &World) -> Vec<Vector> {
             NON_MINIMAL,
             replaced(&payload, b"\x01\x66bank-a", b"\x01\x78\x06bank-a"),
         ),
-        ("opening-map-long-count", "The count of fields in two bytes.", NON_MINIMAL, [&[0xb8, 0x04], fields].concat()),
+        ("opening-map-long-count", "The count of fields in two bytes.", NON_MINIMAL, [&[0xb8, 0x05], fields].concat()),
         (
             "opening-tagged-field",
             "A field under a tag that no record uses.",

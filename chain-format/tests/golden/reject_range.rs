@@ -9,11 +9,11 @@ use stemma_chain_format::instrument::Listing;
 use stemma_chain_format::issuance::Issuance;
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::refusal::{Refusal, RefusalReason};
-use stemma_chain_format::request::{Request, Side, Size};
+use stemma_chain_format::request::{IdentityClaim, Request, Side, Size};
 
 use crate::common::members::listing_of;
 use crate::common::world::opening;
-use crate::common::{Order, Plan, World, amount, cash_of, forge, id, instrument_of, member_key};
+use crate::common::{Order, Plan, World, amount, cash_of, forge, id, instrument_of, member_key, terms};
 use crate::vector::Vector;
 
 pub fn vectors(world: &World) -> Vec<Vector> {
@@ -29,6 +29,10 @@ fn price_of(mantissa: u64, scale: u8) -> Price {
     let mut e = minicbor::Encoder::new(Vec::new());
     e.array(2).unwrap().u64(mantissa).unwrap().u8(scale).unwrap();
     cbor::decode(&e.into_writer(), "price", 64).unwrap()
+}
+
+fn claim(request: &Request, kind: &str) -> IdentityClaim {
+    IdentityClaim { kind: kind.to_owned(), commitment: request.identities[0].commitment }
 }
 
 fn range(name: &str, record: &str, about: &str, field: &str, bytes: &[u8]) -> Vector {
@@ -58,8 +62,18 @@ fn requests(world: &World) -> Vec<Vector> {
         case("instrument-of-another", "Asks for what another institution issues.", "request.trade.instrument", |r| {
             r.trade.instrument = instrument_of("fund-house");
         }),
-        case("identity-kind", "An identity type in capitals.", "request.identity.kind", |r| {
-            r.identity.kind = "Account-Key".to_owned();
+        case("identity-kind", "An identity type in capitals.", "request.identities.kind", |r| {
+            r.identities[0].kind = "Account-Key".to_owned();
+        }),
+        case("identity-none", "Claims no identity.", "request.identities", |r| r.identities.clear()),
+        case("identity-twice", "Claims one type of identity twice.", "request.identities", |r| {
+            r.identities.push(r.identities[0].clone());
+        }),
+        case("identity-five", "Claims five types of identity.", "request.identities", |r| {
+            r.identities = ["a", "b", "c", "d", "e"].map(|kind| claim(r, kind)).to_vec();
+        }),
+        case("identity-order", "Two types of identity out of order.", "request.identities", |r| {
+            r.identities = ["totp", "password"].map(|kind| claim(r, kind)).to_vec();
         }),
         case("referral-large", "A referral of 1,025 bytes.", "request.referral", |r| r.referral = Some(vec![0; 1025])),
     ]
@@ -70,7 +84,7 @@ fn seconds(world: &World) -> Vec<Vector> {
     let absorbing = Plan::new(world, Order::new(world.customer("alice"), "broker", Side::Buy));
     let absorbed = absorbing.endorsement(|e| e.absorbed[0].amount = Amount::ZERO).stages()[1].clone();
     let foreign = plan(world).endorsement(|e| e.credit.lines.add(&cash_of("bank-b"), amount(1)).unwrap());
-    let negative = plan(world).endorsement(|e| e.credit.lines.add(&cash_of("bank-a"), amount(-1)).unwrap());
+    let negative = plan(world).endorsement(|e| e.credit = terms("bank-a", 3, 2, -1));
     let case = |name: &str, about: &str, field: &str, bytes: &[u8]| range(name, "endorsement", about, field, bytes);
     vec![
         case("endorsement-sequence-zero", "A sequence of zero.", "endorsement.sequence", &sequence),

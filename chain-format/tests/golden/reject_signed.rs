@@ -13,7 +13,7 @@ use stemma_chain_format::request::{Request, Side, Size};
 use crate::bytes::flipped;
 use crate::common::members::{founded, listing_of};
 use crate::common::world::opening;
-use crate::common::{Order, Plan, World, amount, cash_of, entry_bytes, forge, id, instrument_of, member_key};
+use crate::common::{Order, Plan, World, amount, cash_of, entry_bytes, forge, id, instrument_of, member_key, terms};
 use crate::vector::Vector;
 
 pub fn vectors(world: &World) -> Vec<Vector> {
@@ -280,7 +280,10 @@ fn agreement(world: &World) -> Vec<Vector> {
             "endorsement-bank",
             "Names another bank.",
             agree("endorsement.bank"),
-            &second(|e| e.bank = id("bank-b")),
+            &second(|e| {
+                e.bank = id("bank-b");
+                e.credit = terms("bank-b", 3, 2, 1_000_000);
+            }),
         ),
         reject("endorsement-account", "Names another account.", agree("endorsement.account"), &other_account),
         reject(

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use stemma_chain_format::account::{AccountState, Nonce, Opening};
+use stemma_chain_format::account::{AccountState, AccountStatus, Nonce, Opening};
 use stemma_chain_format::amount::{Amount, Price};
 use stemma_chain_format::certificate::{Vote, VoteKind};
 use stemma_chain_format::endorsement::{Credit, CreditTerms, Endorsement};
@@ -11,12 +11,14 @@ use stemma_chain_format::execution::{Execution, Posting, PostingPurpose};
 use stemma_chain_format::hash::{AccountId, BlockId, Digest, Link, NetworkId};
 use stemma_chain_format::header::Header;
 use stemma_chain_format::holdings::Holdings;
+use stemma_chain_format::instruction::Instruction;
 use stemma_chain_format::instrument::{InstrumentId, InstrumentKind, Listing};
 use stemma_chain_format::issuance::{Issuance, IssuedCredit};
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::refusal::{Refusal, RefusalReason};
 use stemma_chain_format::request::{IdentityClaim, Request, Side, Size, Trade};
+use stemma_chain_format::servicing::{Act, Consent, Servicing};
 
 use crate::common::{amount, key, price};
 
@@ -122,19 +124,72 @@ pub fn request() -> impl Strategy<Value = Request> {
         let trade = trade(&bank, &institution);
         (Just(bank), Just(institution), trade)
     });
-    let identity = ("[a-z0-9-]{1,32}", digest()).prop_map(|(kind, commitment)| IdentityClaim { kind, commitment });
-    let last = (identity, option::of(any::<u64>()), option::of(vec(any::<u8>(), 0..=1024)));
+    let last = (identities(), option::of(any::<u64>()), option::of(vec(any::<u8>(), 0..=1024)));
     (bytes(), bytes(), 1..=u64::MAX, parties, last).prop_map(
-        |(network, account, counter, (bank, institution, trade), (identity, expires, referral))| Request {
+        |(network, account, counter, (bank, institution, trade), (identities, expires, referral))| Request {
             network: NetworkId(network),
             account: AccountId(account),
             counter,
             bank,
             institution,
             trade,
-            identity,
+            identities,
             expires,
             referral,
+        },
+    )
+}
+
+fn identities() -> impl Strategy<Value = Vec<IdentityClaim>> {
+    let claims = proptest::collection::btree_map("[a-z0-9-]{1,32}", digest(), 1..=4);
+    claims.prop_map(|claims| claims.into_iter().map(|(kind, commitment)| IdentityClaim { kind, commitment }).collect())
+}
+
+fn terms(bank: &MemberId) -> impl Strategy<Value = CreditTerms> + use<> {
+    (any::<u8>(), any::<u32>(), lines(bank)).prop_map(|(level, rules, lines)| CreditTerms { level, rules, lines })
+}
+
+fn act(bank: &MemberId) -> impl Strategy<Value = Act> + use<> {
+    let plain = proptest::sample::select(vec![Act::Freeze, Act::Unfreeze, Act::Close, Act::RevokeKey]);
+    let withdraw = (instrument_of(bank), positive()).prop_map(|(cash, amount)| Act::Withdraw(cash, amount));
+    prop_oneof![plain, withdraw, public_key().prop_map(Act::BindKey), terms(bank).prop_map(Act::SetCredit)]
+}
+
+pub fn instruction() -> impl Strategy<Value = Instruction> {
+    let bank = member().prop_flat_map(|bank| {
+        let asked = act(&bank).prop_filter("an act to ask for", |act| act.consent() != Consent::None);
+        (Just(bank), asked)
+    });
+    (bytes(), bytes(), 1..=u64::MAX, bank, identities(), option::of(any::<u64>())).prop_map(
+        |(network, account, counter, (bank, act), identities, expires)| Instruction {
+            network: NetworkId(network),
+            account: AccountId(account),
+            counter,
+            bank,
+            act,
+            identities,
+            expires,
+        },
+    )
+}
+
+pub fn servicing() -> impl Strategy<Value = Servicing> {
+    let bank = member().prop_flat_map(|bank| {
+        let act = act(&bank);
+        (Just(bank), act)
+    });
+    let links = (bytes(), bytes(), option::of(bytes()), bytes());
+    (links, bank, 1..=u64::MAX, vec(credit(), 0..6), holdings()).prop_map(
+        |((network, account, instruction, parent), (bank, act), sequence, absorbed, holdings)| Servicing {
+            network: NetworkId(network),
+            bank,
+            account: AccountId(account),
+            instruction: instruction.map(Link),
+            parent: Link(parent),
+            sequence,
+            absorbed,
+            act,
+            holdings,
         },
     )
 }
@@ -187,11 +242,16 @@ pub fn execution() -> impl Strategy<Value = Execution> {
 }
 
 pub fn opening() -> impl Strategy<Value = Opening> {
-    (bytes(), member(), public_key(), any::<[u8; 16]>()).prop_map(|(network, bank, key, nonce)| Opening {
+    let bank = member().prop_flat_map(|bank| {
+        let terms = terms(&bank);
+        (Just(bank), terms)
+    });
+    (bytes(), bank, public_key(), any::<[u8; 16]>()).prop_map(|(network, (bank, credit), key, nonce)| Opening {
         network: NetworkId(network),
         bank,
         key,
         nonce: Nonce(nonce),
+        credit,
     })
 }
 
@@ -279,8 +339,14 @@ pub fn header() -> impl Strategy<Value = Header> {
 
 pub fn account_state() -> impl Strategy<Value = AccountState> {
     let counts = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
-    (bytes(), member(), public_key(), bytes(), counts, holdings(), digest()).prop_map(
-        |(account, bank, key, head, (sequence, counter, received, absorbed), holdings, credits_digest)| AccountState {
+    let bank = member().prop_flat_map(|bank| {
+        let terms = terms(&bank);
+        (Just(bank), terms)
+    });
+    let statuses = vec![AccountStatus::Open, AccountStatus::Frozen, AccountStatus::Closed];
+    let last = (digest(), proptest::sample::select(statuses));
+    (bytes(), bank, option::of(public_key()), bytes(), counts, holdings(), last).prop_map(
+        |(account, (bank, credit), key, head, (sequence, counter, received, absorbed), holdings, last)| AccountState {
             account: AccountId(account),
             bank,
             key,
@@ -290,7 +356,9 @@ pub fn account_state() -> impl Strategy<Value = AccountState> {
             holdings,
             credits_received: received,
             credits_absorbed: absorbed,
-            credits_digest,
+            credits_digest: last.0,
+            status: last.1,
+            credit,
         },
     )
 }

@@ -8,7 +8,7 @@ use stemma_chain_format::account::AccountState;
 use stemma_chain_format::amount::{Amount, Price, Rounding};
 use stemma_chain_format::cbor;
 use stemma_chain_format::certificate::Vote;
-use stemma_chain_format::chain::{Chain, Entry};
+use stemma_chain_format::chain::{Chain, Entry, Service};
 use stemma_chain_format::hash::Link;
 use stemma_chain_format::header::Header;
 use stemma_chain_format::holdings::Holdings;
@@ -68,6 +68,12 @@ proptest! {
     #[test]
     fn listings(record in any_::listing()) {
         entry(&Entry::Listing(Box::new(signed(&record))));
+    }
+
+    #[test]
+    fn servicings(instruction in proptest::option::of(any_::instruction()), record in any_::servicing()) {
+        let service = Service { instruction: instruction.as_ref().map(signed), servicing: signed(&record) };
+        entry(&Entry::Servicing(Box::new(service)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Random series of trades and issuances: nothing is made, nothing is lost, and every road leads to the same state.
+//! Random series of trades, issuances and acts of servicing: nothing is made, nothing is lost, and every road leads to the same state.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,15 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use stemma_chain_format::chain::Entry;
+use stemma_chain_format::endorsement::CreditTerms;
 use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::member::OwnAccount;
 use stemma_chain_format::request::{Side, Size};
+use stemma_chain_format::servicing::Act as Service;
 
-use crate::common::{Customer, Order, Plan, World, amount, cash_of, instrument_of, price};
+use crate::common::{Customer, Order, Plan, ServicePlan, World, amount, cash_of, instrument_of, price};
 
 const CUSTOMERS: [&str; 3] = ["alice", "bob", "carol"];
 
@@ -34,6 +36,13 @@ enum Act {
     Issue {
         bank_b: bool,
         to: Vec<(usize, i128)>,
+    },
+    Serve {
+        customer: usize,
+        act: usize,
+        size: i128,
+        instructed: bool,
+        absorb: usize,
     },
 }
 
@@ -57,7 +66,9 @@ fn act() -> impl Strategy<Value = Act> {
     );
     let issue =
         (any::<bool>(), vec((0_usize..6, 1_i128..100_000), 1..5)).prop_map(|(bank_b, to)| Act::Issue { bank_b, to });
-    prop_oneof![6 => trade, 1 => issue]
+    let serve = (who, 0_usize..6, 0_i128..100_000, any::<bool>(), 0_usize..4)
+        .prop_map(|(customer, act, size, instructed, absorb)| Act::Serve { customer, act, size, instructed, absorb });
+    prop_oneof![6 => trade, 1 => issue, 2 => serve]
 }
 
 fn customer(world: &World, at: usize) -> Customer {
@@ -87,6 +98,18 @@ fn entry(world: &World, act: &Act) -> Option<Entry> {
             let credits: BTreeMap<AccountId, i128> =
                 to.iter().map(|(at, units)| (receiver(world, *at), *units)).collect();
             Some(world.issued(bank, &credits.into_iter().collect::<Vec<_>>()))
+        }
+        Act::Serve { customer: at, act, size, instructed, absorb } => {
+            let customer = customer(world, *at);
+            let act = match act {
+                0 => Service::Freeze,
+                1 => Service::Unfreeze,
+                2 => Service::Close,
+                3 => Service::SetCredit(CreditTerms { level: 1, ..CreditTerms::default() }),
+                _ => Service::Withdraw(cash_of(customer.bank), amount(*size)),
+            };
+            let plan = ServicePlan::new(world, customer, act).instructed(*instructed).absorb(*absorb);
+            Entry::decode(&plan.bytes()).ok()
         }
     }
 }
@@ -121,6 +144,13 @@ fn added_up(world: &World) -> BTreeMap<(AccountId, InstrumentId), i128> {
                     add(settlement, &record.instrument, -credit.amount.units());
                 }
             }
+            Entry::Servicing(service) => {
+                let record = service.servicing.record();
+                if let Service::Withdraw(cash, amount) = &record.act {
+                    add(record.account, cash, -amount.units());
+                    add(world.own(record.bank.as_str(), OwnAccount::Settlement), cash, amount.units());
+                }
+            }
             Entry::Opening(_) | Entry::Listing(_) => {}
         }
     }
@@ -146,7 +176,7 @@ fn instruments() -> [InstrumentId; 4] {
     [cash_of("bank-a"), cash_of("bank-b"), instrument_of("broker"), instrument_of("fund-house")]
 }
 
-/// Only issuers are below zero, and no customer is: no order asks for a credit line.
+/// Only issuers are below zero, and no customer is: nobody is given a credit line.
 fn nobody_owes(world: &World) {
     for account in world.ledger.accounts() {
         for (instrument, amount) in account.state.holdings.iter() {

@@ -7,10 +7,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
+use crate::events::OrderEvents;
 use crate::routes;
 use crate::types::{
-    AccountPage, AccountView, BlockView, ChainView, Committed, InstrumentView, IssueCash, ListInstrument, Market,
-    MemberView, MoveDay, OpenAccount, RequestPage, RequestView, Status, SubmitRequest,
+    AccountPage, AccountView, BlockView, ChainView, Committed, EnrolIdentity, EnrolmentPage, EnrolmentView,
+    IdentityPage, InstrumentView, IssueCash, ListInstrument, Market, MemberView, MoveDay, OpenAccount, PathPage, QueueView,
+    RequestPage, RequestView, ServiceAct, Status, SubmitInstruction, SubmitRequest,
 };
 
 /// Why a call failed.
@@ -63,6 +65,9 @@ impl std::fmt::Debug for Client {
 
 /// Longest wait for an answer, in seconds; long waits for finality are asked for in shorter pieces.
 const ANSWER_SECONDS_MAX: u64 = 60;
+
+/// Longest time for which events are followed in one call.
+const FOLLOW_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 impl Client {
     /// A client of the node at an address such as `http://127.0.0.1:8101`.
@@ -188,6 +193,110 @@ impl Client {
         self.get(&format!("{}?wait_ms={wait_ms}", routes::REQUEST.replace("{id}", id))).await
     }
 
+    /// Sends an instruction to the account's bank; returns where it stands after at most `wait_ms`.
+    ///
+    /// # Errors
+    /// [`ClientError`]. A refusal is no error: it is a state of the instruction.
+    pub async fn instruct(&self, body: &SubmitInstruction, wait_ms: u64) -> Result<RequestView, ClientError> {
+        self.send(Method::POST, &format!("{}?wait_ms={wait_ms}", routes::INSTRUCTIONS), body).await
+    }
+
+    /// Does an act of servicing (operator of a bank); returns it committed or refused.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn act(&self, account: &str, body: &ServiceAct) -> Result<RequestView, ClientError> {
+        self.send(Method::POST, &routes::ACCOUNT_ACTS.replace("{id}", account), body).await
+    }
+
+    /// The identities of an account (operator of a bank).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn identities(&self, account: &str) -> Result<IdentityPage, ClientError> {
+        self.get(&routes::IDENTITIES.replace("{id}", account)).await
+    }
+
+    /// Enrols or replaces an identity (operator of a bank).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn enrol(&self, account: &str, kind: &str, body: &EnrolIdentity) -> Result<EnrolmentView, ClientError> {
+        self.send(Method::PUT, &identity(routes::IDENTITY, account, kind), body).await
+    }
+
+    /// Removes an identity (operator of a bank).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn remove_identity(&self, account: &str, kind: &str) -> Result<EnrolmentView, ClientError> {
+        self.delete(&identity(routes::IDENTITY, account, kind)).await
+    }
+
+    /// Forgets the failed attempts at an identity (operator of a bank).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn unlock_identity(&self, account: &str, kind: &str) -> Result<EnrolmentView, ClientError> {
+        self.delete(&identity(routes::IDENTITY_FAILURES, account, kind)).await
+    }
+
+    /// The log of enrolments (operator of a bank).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn enrolments(&self) -> Result<EnrolmentPage, ClientError> {
+        self.get(routes::ENROLMENTS).await
+    }
+
+    /// What waits at a bank (operator).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn queue(&self) -> Result<QueueView, ClientError> {
+        self.get(routes::QUEUE).await
+    }
+
+    /// The paths of a node to others, with what was measured (operator).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn paths(&self) -> Result<PathPage, ClientError> {
+        self.get(routes::PATHS).await
+    }
+
+    /// Metrics in Prometheus' text format.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        Ok(String::from_utf8_lossy(&self.bytes(routes::METRICS).await?).into_owned())
+    }
+
+    /// The last refusals of a bank (operator).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn refusals(&self) -> Result<RequestPage, ClientError> {
+        self.get(routes::REFUSALS).await
+    }
+
+    /// Follows one order until it is final.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn follow_request(&self, id: &str) -> Result<OrderEvents, ClientError> {
+        self.follow(&routes::REQUEST_EVENTS.replace("{id}", id)).await
+    }
+
+    /// Follows all orders of an account.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn follow_account(&self, id: &str) -> Result<OrderEvents, ClientError> {
+        self.follow(&routes::ACCOUNT_EVENTS.replace("{id}", id)).await
+    }
+
     /// Opens an account (operator of a bank).
     ///
     /// # Errors
@@ -241,6 +350,15 @@ impl Client {
         self.parsed(self.http.request(method, format!("{}{path}", self.base)).json(body)).await
     }
 
+    async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.parsed(self.http.delete(format!("{}{path}", self.base))).await
+    }
+
+    async fn follow(&self, path: &str) -> Result<OrderEvents, ClientError> {
+        let call = self.http.get(format!("{}{path}", self.base)).timeout(FOLLOW_MAX);
+        Ok(OrderEvents::new(self.base.clone(), self.accepted(call).await?))
+    }
+
     async fn bytes(&self, path: &str) -> Result<Vec<u8>, ClientError> {
         self.answer(self.http.get(format!("{}{path}", self.base))).await
     }
@@ -252,16 +370,22 @@ impl Client {
 
     async fn answer(&self, call: reqwest::RequestBuilder) -> Result<Vec<u8>, ClientError> {
         let unreachable = |source| ClientError::Unreachable { url: self.base.clone(), source };
+        Ok(self.accepted(call).await?.bytes().await.map_err(unreachable)?.into())
+    }
+
+    /// An answer that is a success; its body is not read yet.
+    async fn accepted(&self, call: reqwest::RequestBuilder) -> Result<reqwest::Response, ClientError> {
+        let unreachable = |source| ClientError::Unreachable { url: self.base.clone(), source };
         let call = match &self.token {
             Some(token) => call.bearer_auth(token),
             None => call,
         };
         let answer = call.send().await.map_err(unreachable)?;
         let status = answer.status();
-        let bytes = answer.bytes().await.map_err(unreachable)?;
         if status.is_success() {
-            return Ok(bytes.into());
+            return Ok(answer);
         }
+        let bytes = answer.bytes().await.map_err(unreachable)?;
         match serde_json::from_slice::<ApiError>(&bytes) {
             Ok(source) => Err(ClientError::Refused { url: self.base.clone(), status: status.as_u16(), source }),
             Err(_) => Err(self.unexpected(format!("{status} without a typed error"))),
@@ -271,6 +395,10 @@ impl Client {
     fn unexpected(&self, reason: String) -> ClientError {
         ClientError::Unexpected { url: self.base.clone(), reason }
     }
+}
+
+fn identity(route: &str, account: &str, kind: &str) -> String {
+    route.replace("{id}", account).replace("{kind}", kind)
 }
 
 impl ClientError {

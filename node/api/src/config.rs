@@ -66,6 +66,45 @@ pub struct NetworkConfig {
     /// Where the other members are.
     #[serde(default)]
     pub peers: Vec<PeerAddresses>,
+    /// Further addresses at which this member takes trades: over another network, another transport, through a relay. Banks
+    /// measure each all the time and send each chain by the best. At most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathConfig>,
+    /// Carry other members' trades between addresses that cannot reach each other. Default false.
+    #[serde(default)]
+    pub relay: bool,
+    /// How long an address may be silent before trades go by another, in milliseconds. Default 1,000.
+    #[serde(default = "path_timeout_ms")]
+    pub path_timeout_ms: u64,
+}
+
+const fn path_timeout_ms() -> u64 {
+    1_000
+}
+
+impl NetworkConfig {
+    /// Listens on these addresses, with everything else as by default.
+    #[must_use]
+    pub fn new(listen: Vec<String>, peers: Vec<PeerAddresses>) -> Self {
+        Self { listen, peers, paths: Vec::new(), relay: false, path_timeout_ms: path_timeout_ms() }
+    }
+}
+
+/// One further address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathConfig {
+    /// What it is called: lowercase letters, digits and hyphens.
+    pub name: String,
+    /// Where to listen, such as `/ip4/0.0.0.0/tcp/4101`, `/ip4/0.0.0.0/udp/4101/quic-v1` or `/ip4/0.0.0.0/tcp/4102/ws`;
+    /// with a relay, the relay's own path address.
+    pub listen: String,
+    /// The address as others reach it, where that is another.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub announce: Option<String>,
+    /// The member that relays.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub relay: Option<String>,
 }
 
 /// Where a member is.
@@ -110,13 +149,29 @@ pub struct BankConfig {
     pub credit_level: u8,
     /// The version of the rules that gave it. Default 1.
     pub rules_version: u32,
-    /// Most requests that wait at once; more are refused as busy. Default 10,000.
+    /// Most orders that are not final at once; more are refused as busy. Default 10,000.
     pub waiting_max: u64,
+    /// Most second chains to one institution that are sent and not answered; others wait in its queue. Default 512.
+    pub window: u64,
+    /// By how much activity may bring a second chain forward in the queue, in milliseconds. Default 10,000.
+    pub activity_advance_ms: u64,
+    /// A file of identity rules (TOML): CAs, demands by account and amount, limits for failures. Without it, any one
+    /// enrolled identity will do, the account's key among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<PathBuf>,
 }
 
 impl Default for BankConfig {
     fn default() -> Self {
-        Self { expiry_blocks: 200, credit_level: 1, rules_version: 1, waiting_max: 10_000 }
+        Self {
+            expiry_blocks: 200,
+            credit_level: 1,
+            rules_version: 1,
+            waiting_max: 10_000,
+            window: 512,
+            activity_advance_ms: 10_000,
+            identity: None,
+        }
     }
 }
 

@@ -60,12 +60,18 @@ pub struct ErrorBody {
     /// What to do, where there is something.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub help: Option<String>,
+    /// After how many milliseconds the call may be repeated, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retry_after_ms: Option<u64>,
+    /// The signed refusal that goes with it, base64 of its exact bytes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refusal: Option<String>,
 }
 
 impl ApiError {
     /// An error of a kind with a message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { error: ErrorBody { code, message: message.into(), help: None } }
+        Self { error: ErrorBody { code, message: message.into(), help: None, retry_after_ms: None, refusal: None } }
     }
 
     /// Adds what to do.

@@ -6,6 +6,7 @@
 mod client;
 pub mod config;
 mod error;
+pub mod events;
 pub mod routes;
 pub mod types;
 

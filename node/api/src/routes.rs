@@ -24,6 +24,30 @@ pub const ACCOUNT_REQUESTS: &str = "/v1/accounts/{id}/requests";
 pub const REQUESTS: &str = "/v1/requests";
 /// A request by its link.
 pub const REQUEST: &str = "/v1/requests/{id}";
+/// Instructions: a client sends one by POST to its bank.
+pub const INSTRUCTIONS: &str = "/v1/instructions";
+/// Every change of a request, instruction or act, as server-sent events.
+pub const REQUEST_EVENTS: &str = "/v1/requests/{id}/events";
+/// Every change of an account's orders, as server-sent events.
+pub const ACCOUNT_EVENTS: &str = "/v1/accounts/{id}/events";
+/// Acts of servicing: a bank's operator does one by POST.
+pub const ACCOUNT_ACTS: &str = "/v1/accounts/{id}/acts";
+/// The identities of an account at its bank (operator).
+pub const IDENTITIES: &str = "/v1/accounts/{id}/identities";
+/// One identity: an operator enrols or replaces it by PUT, removes it by DELETE.
+pub const IDENTITY: &str = "/v1/accounts/{id}/identities/{kind}";
+/// Failed attempts at an identity: an operator forgets them by DELETE.
+pub const IDENTITY_FAILURES: &str = "/v1/accounts/{id}/identities/{kind}/failures";
+/// The log of enrolments (operator).
+pub const ENROLMENTS: &str = "/v1/enrolments";
+/// What waits at a bank (operator).
+pub const QUEUE: &str = "/v1/queue";
+/// The paths to institutions, with what was measured (operator).
+pub const PATHS: &str = "/v1/paths";
+/// Metrics in Prometheus' text format.
+pub const METRICS: &str = "/metrics";
+/// The last refusals of a bank (operator).
+pub const REFUSALS: &str = "/v1/refusals";
 /// Listings: an operator lists an instrument by POST.
 pub const LISTINGS: &str = "/v1/listings";
 /// Issuances: a bank's operator credits accounts by POST.

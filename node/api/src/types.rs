@@ -128,13 +128,18 @@ pub struct AccountView {
     pub account: String,
     /// The bank that keeps it.
     pub bank: String,
-    /// The key that signs its requests.
-    pub key: String,
-    /// How many trades its lineage has.
+    /// open, frozen or closed.
+    pub status: String,
+    /// The key that signs its requests; absent where it is revoked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
+    /// How far its bank trusts the customer.
+    pub credit: CreditView,
+    /// How many trades and acts of servicing its lineage has.
     pub sequence: u64,
-    /// The last chain's id.
+    /// The last entry's id.
     pub head: String,
-    /// The last committed request's counter.
+    /// The last committed request's or instruction's counter.
     pub counter: u64,
     /// What it holds, without the credits that wait.
     pub holdings: Amounts,
@@ -144,6 +149,41 @@ pub struct AccountView {
     pub total: Amounts,
     /// The height that this is true at.
     pub height: u64,
+}
+
+/// A bank's judgement of a customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreditView {
+    /// Level, 0 the lowest.
+    pub level: u8,
+    /// The version of the bank's rules that gave the level.
+    pub rules: u32,
+    /// How far below zero the account may go, by currency of its bank.
+    #[serde(default)]
+    pub lines: Amounts,
+}
+
+/// What an operator of a bank does with an account. What takes something from the customer needs the customer's signed
+/// instruction instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case", tag = "act", deny_unknown_fields)]
+pub enum ServiceAct {
+    /// Nothing leaves the account until it is unfrozen.
+    Freeze,
+    /// The account is open again.
+    Unfreeze,
+    /// The account, which must hold nothing, is never used again.
+    Close,
+    /// No key signs for the account until another is bound.
+    RevokeKey,
+    /// Another key signs for the account; only where the old one is revoked.
+    BindKey {
+        /// The new public key, 64 hexadecimal digits.
+        key: String,
+    },
+    /// The bank trusts the customer so far from now on.
+    SetCredit(CreditView),
 }
 
 /// A page of account ids.
@@ -206,8 +246,18 @@ pub struct Committed {
 pub struct SubmitRequest {
     /// The signed first chain, base64 of its exact bytes.
     pub request: String,
-    /// The evidence that the request's commitment is to.
-    pub evidence: Evidence,
+    /// The evidence of each identity that the request claims.
+    pub evidence: Vec<Evidence>,
+}
+
+/// A customer's signed instruction with the evidence of identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitInstruction {
+    /// The signed instruction, base64 of its exact bytes.
+    pub instruction: String,
+    /// The evidence of each identity that the instruction claims.
+    pub evidence: Vec<Evidence>,
 }
 
 /// Evidence of identity. It never reaches the ledger.
@@ -218,7 +268,8 @@ pub struct Evidence {
     pub kind: String,
     /// The salt of the commitment, 64 hexadecimal digits.
     pub salt: String,
-    /// The evidence itself, base64; for `account-key`, the 32 bytes of the public key.
+    /// The evidence itself, base64: for `account-key` the 32 bytes of the public key, for `password`, `national-id` and
+    /// `totp` the text, for `image`, `audio` and `video` the file, for `x509` chain and signature in CBOR.
     pub value: String,
 }
 
@@ -233,11 +284,13 @@ impl std::fmt::Debug for Evidence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RequestState {
-    /// Stored; it waits for the account's chain before.
+    /// Stored; it waits for what the account has before it.
     Received,
-    /// The second chain is signed and stored, and is on its way to the institution.
+    /// The second chain is signed and stored; it waits for its turn to be sent.
     Endorsed,
-    /// The third chain is here and given to the network.
+    /// The second chain is on its way to the institution.
+    Sent,
+    /// The third chain, or the servicing record, is signed and given to the network.
     Executed,
     /// Final: the holdings have changed.
     Committed,
@@ -254,20 +307,48 @@ impl RequestState {
     }
 }
 
-/// A request and where it stands.
+/// What an order is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderKindView {
+    /// A customer's request to trade.
+    Trade,
+    /// A customer's instruction.
+    Instruction,
+    /// An operator's act.
+    Act,
+}
+
+/// When an order came to a state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StepView {
+    /// The state.
+    pub state: RequestState,
+    /// When, in Unix milliseconds.
+    pub at_ms: u64,
+}
+
+/// A request, an instruction or an operator's act, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RequestView {
-    /// The request's link.
+    /// The link of what was asked.
     pub request: String,
+    /// What it is.
+    pub kind: OrderKindView,
+    /// What an instruction or an act asks for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub act: Option<String>,
     /// The account.
     pub account: String,
     /// Where it stands.
     pub state: RequestState,
+    /// Every state that it came to, with the time.
+    pub steps: Vec<StepView>,
     /// When it was received, in Unix milliseconds.
     pub received_ms: u64,
     /// When it reached this state, in Unix milliseconds.
     pub changed_ms: u64,
-    /// The committed chain's id.
+    /// The committed entry's id.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub chain: Option<String>,
     /// The height at which it was committed.
@@ -316,6 +397,55 @@ pub struct RequestPage {
     pub requests: Vec<RequestView>,
 }
 
+/// One way to an institution, as a bank measures it (operator).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PathView {
+    /// The member that it leads to.
+    pub member: String,
+    /// `main` for the connection that carries everything, else as the member announced it.
+    pub name: String,
+    /// The address.
+    pub address: String,
+    /// tcp, quic, websocket or relay.
+    pub transport: String,
+    /// connecting, up, suspect or down.
+    pub state: String,
+    /// Whether chains go by it now.
+    pub best: bool,
+    /// Smoothed round trip, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rtt_us: Option<u64>,
+    /// Shortest round trip, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rtt_min_us: Option<u64>,
+    /// How much round trips vary, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rtt_variance_us: Option<u64>,
+    /// Throughput, in bytes per second.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub throughput: Option<u64>,
+    /// The time in which a typical chain of 4 KiB should arrive, in microseconds: what paths are compared by.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub score_us: Option<u64>,
+    /// Messages of chains sent by it.
+    pub sent: u64,
+    /// Of them, those that were lost with it.
+    pub failed: u64,
+    /// Messages sent by it that another path had lost.
+    pub resent: u64,
+    /// How often chains were moved to it.
+    pub switches: u64,
+    /// Since when it is in this state, in Unix milliseconds.
+    pub since_ms: u64,
+}
+
+/// The paths of a bank to its institutions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PathPage {
+    /// By member and name.
+    pub paths: Vec<PathView>,
+}
+
 /// The trading day of an institution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Market {
@@ -331,4 +461,103 @@ pub struct Market {
 pub struct MoveDay {
     /// A day of the price file.
     pub day: String,
+}
+
+/// Enrols material as an identity of an account (operator of a bank). It is kept only as a verifier.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolIdentity {
+    /// The material, base64: for `password` and `national-id` the text, for `totp` an `otpauth://` address, for `image`,
+    /// `audio` and `video` the file, for `x509` the chain in CBOR.
+    pub material: String,
+    /// The number that the customer was asked to sign, for types that sign one.
+    #[serde(default)]
+    pub counter: u64,
+}
+
+impl std::fmt::Debug for EnrolIdentity {
+    /// Leaves the material out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EnrolIdentity").finish_non_exhaustive()
+    }
+}
+
+/// An identity that is enrolled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct IdentityView {
+    /// Its type.
+    pub kind: String,
+    /// The digest of its verifier, as endorsements state it.
+    pub verifier: String,
+    /// When it was enrolled, in Unix milliseconds.
+    pub enrolled_ms: u64,
+}
+
+/// The identities of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct IdentityPage {
+    /// In the order of their types; `account-key`, which every account has, is not listed.
+    pub identities: Vec<IdentityView>,
+    /// The types that this bank verifies.
+    pub kinds: Vec<String>,
+    /// What this bank demands, in words.
+    pub demands: Vec<String>,
+}
+
+/// A line of the log of enrolments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EnrolmentView {
+    /// enrolled, replaced, removed or unlocked.
+    pub what: String,
+    /// Whose identity.
+    pub account: String,
+    /// Its type.
+    pub kind: String,
+    /// The digest of the verifier afterwards; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub verifier: Option<String>,
+    /// When, in Unix milliseconds.
+    pub at_ms: u64,
+}
+
+/// The log of enrolments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EnrolmentPage {
+    /// The newest first.
+    pub enrolments: Vec<EnrolmentView>,
+}
+
+/// What waits at a bank (operator).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QueueView {
+    /// Orders that are not final.
+    pub open: u64,
+    /// The queue of each institution for which something waits or is unanswered.
+    pub institutions: Vec<InstitutionQueue>,
+}
+
+/// The second chains for one institution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InstitutionQueue {
+    /// The institution.
+    pub institution: String,
+    /// Sent and not answered.
+    pub sent: u64,
+    /// How many wait.
+    pub waiting: u64,
+    /// The next of them, in the order in which they will be sent.
+    pub next: Vec<QueuedView>,
+}
+
+/// A second chain that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QueuedView {
+    /// The order.
+    pub request: String,
+    /// The account.
+    pub account: String,
+    /// When the order came, in Unix milliseconds.
+    pub received_ms: u64,
+    /// The account's activity now, in trades: the sum over its committed trades, each halved with every hour.
+    pub activity: String,
 }

@@ -1,4 +1,4 @@
-//! The credit level that a bank gives a customer.
+//! The credit level that a bank gives a customer: at the opening the configured one, later by a servicing record.
 
 use stemma_chain_format::endorsement::CreditTerms;
 use stemma_chain_format::holdings::Holdings;
@@ -6,8 +6,8 @@ use stemma_chain_format::holdings::Holdings;
 use super::Bank;
 
 impl Bank {
-    /// The terms for a customer: the configured level, and no credit line.
-    pub(super) fn credit_terms(&self) -> CreditTerms {
+    /// The terms of a new account: the configured level, and no credit line.
+    pub(super) fn first_terms(&self) -> CreditTerms {
         CreditTerms { level: self.config.credit_level, rules: self.config.rules_version, lines: Holdings::new() }
     }
 }

@@ -1,14 +1,14 @@
-//! Sends second chains to their institutions, again and again until there is an answer or the endorsement expires. Asking
-//! again is safe: the same second chain always gets the same answer.
+//! Sends second chains to their institutions, each when its turn comes, and again and again until there is an answer or
+//! the endorsement expires. Asking again is safe: the same second chain always gets the same answer.
 
 use std::collections::BTreeMap;
 
 use stemma_chain_format::hash::Link;
-use stemma_chain_format::record::Signed;
-use stemma_chain_format::request::Request;
+use stemma_chain_format::member::MemberId;
 
-use super::{Bank, TradeState};
+use super::{Bank, OrderState, StoreError};
 use crate::role::{Question, RoleEffect};
+use crate::store::OrderRow;
 
 /// After how long an unanswered question is asked again, in milliseconds.
 pub const DISPATCH_RETRY_MS: u64 = 500;
@@ -33,26 +33,31 @@ impl Dispatch {
 }
 
 impl Bank {
-    /// Sends an endorsed request, its row made durable first.
-    pub(super) fn send(&mut self, link: &Link, effects: &mut Vec<RoleEffect>) {
-        if let Some(row) = self.open.get(link) {
-            effects.push(RoleEffect::StoreTrade(Box::new(row.clone())));
-            effects.push(RoleEffect::Changed(*link));
-        }
-        self.ask(link, effects);
+    /// An endorsed order joins its institution's queue.
+    pub(super) fn enqueue(&mut self, row: &OrderRow, time_ms: u64) -> Result<(), StoreError> {
+        let Some(institution) = row.institution.clone() else { return Ok(()) };
+        let activity = self.store.activity(&row.account, time_ms)?;
+        let rank = self.queues.config().rank(row.number, row.received_ms(), activity);
+        self.queues.join(institution, rank, row.link);
+        Ok(())
     }
 
-    /// Asks the request's institution.
-    pub(super) fn ask(&mut self, link: &Link, effects: &mut Vec<RoleEffect>) {
-        let Some(row) = self.open.get(link).filter(|row| row.state == TradeState::Endorsed) else { return };
-        let Some(endorsement) = row.endorsement.clone() else { return };
-        let institution = match Signed::<Request>::decode(row.request.to_vec()) {
-            Ok(request) => request.record().institution.clone(),
-            Err(violation) => {
-                tracing::error!(request = %link, %violation, "a stored request cannot be read");
-                return;
+    /// Sends what may be sent to an institution now, each order's row made durable first.
+    pub(super) fn dispatch(&mut self, institution: &MemberId, now_ms: u64, effects: &mut Vec<RoleEffect>) {
+        while let Some(link) = self.queues.next(institution) {
+            if let Some(row) = self.open.get_mut(&link) {
+                row.move_to(OrderState::Sent, now_ms);
+                effects.push(RoleEffect::StoreOrder(Box::new(row.clone())));
+                effects.push(RoleEffect::Changed(link));
             }
-        };
+            self.ask(&link, effects);
+        }
+    }
+
+    /// Asks the order's institution.
+    pub(super) fn ask(&mut self, link: &Link, effects: &mut Vec<RoleEffect>) {
+        let Some(row) = self.open.get(link).filter(|row| row.state == OrderState::Sent) else { return };
+        let Some((endorsement, institution)) = row.endorsement.clone().zip(row.institution.clone()) else { return };
         self.dispatch.0.insert(*link, None);
         let question = Question { request: row.request.clone(), endorsement };
         effects.push(RoleEffect::SendEndorsed { institution, link: *link, question });
@@ -64,13 +69,13 @@ impl Bank {
             SendFailure::Unanswered => DISPATCH_RETRY_MS,
             SendFailure::NotYet => DISPATCH_RETRY_MS / 10,
         };
-        if self.open.get(link).is_some_and(|row| row.state == TradeState::Endorsed) {
+        if self.open.get(link).is_some_and(|row| row.state == OrderState::Sent) {
             self.dispatch.0.insert(*link, Some(now_ms.saturating_add(delay_ms)));
         }
     }
 
     /// Asks again whatever is due.
-    pub fn tick(&mut self, now_ms: u64, effects: &mut Vec<RoleEffect>) {
+    pub(super) fn ask_again(&mut self, now_ms: u64, effects: &mut Vec<RoleEffect>) {
         let due = |at: &Option<u64>| at.is_some_and(|at| at <= now_ms);
         let due: Vec<Link> = self.dispatch.0.iter().filter(|(_, at)| due(at)).map(|(link, _)| *link).collect();
         for link in due {

@@ -30,7 +30,8 @@ impl Bank {
     /// # Errors
     /// The key is not acceptable.
     pub fn open_account(&self, key: PublicKey, nonce: [u8; 16], ledger: &Ledger) -> Result<VerifiedEntry, IssueError> {
-        let opening = Opening { network: self.network, bank: self.id.clone(), key, nonce: Nonce(nonce) };
+        let credit = self.first_terms();
+        let opening = Opening { network: self.network, bank: self.id.clone(), key, nonce: Nonce(nonce), credit };
         let signed = Signed::sign(opening, &self.key).map_err(IssueError::Violation)?;
         self.checked(Entry::Opening(Box::new(signed)), ledger)
     }

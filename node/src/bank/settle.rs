@@ -3,15 +3,17 @@
 
 use std::sync::Arc;
 
-use stemma_chain_format::chain::{Chain, Entry};
+use stemma_chain_format::chain::{Chain, Entry, Service};
 use stemma_chain_format::error::{Rule, Violation};
 use stemma_chain_format::hash::Link;
+use stemma_chain_format::instruction::Instruction;
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::refusal::Refusal;
 use stemma_chain_format::validate::{self, VerifiedEntry};
 
-use super::{Bank, SendFailure, StoreError, TradeRow, TradeState};
+use super::service::asked;
+use super::{Bank, OrderKind, OrderRow, OrderState, SendFailure, StoreError};
 use crate::role::{Answer, RoleEffect};
 
 impl Bank {
@@ -24,7 +26,7 @@ impl Bank {
         now_ms: u64,
         effects: &mut Vec<RoleEffect>,
     ) {
-        let Some(row) = self.open.get(link).filter(|row| row.state == TradeState::Endorsed) else { return };
+        let Some(row) = self.open.get(link).filter(|row| row.state == OrderState::Sent) else { return };
         let outcome = match answer {
             Answer::NotYet => {
                 self.unanswered(link, SendFailure::NotYet, now_ms);
@@ -37,7 +39,7 @@ impl Bank {
                 if let Some(row) = self.open.get_mut(link) {
                     row.refusal = Some(refusal.into());
                 }
-                self.finish(link, TradeState::Refused, None, ledger, now_ms, effects);
+                self.finish(link, OrderState::Refused, None, ledger, now_ms, effects);
             }),
         };
         if let Err(violation) = outcome {
@@ -55,7 +57,7 @@ impl Bank {
         now_ms: u64,
         effects: &mut Vec<RoleEffect>,
     ) {
-        if self.open.get(link).is_none_or(|row| row.state != TradeState::Endorsed) {
+        if self.open.get(link).is_none_or(|row| row.state != OrderState::Sent) {
             return;
         }
         let checked = verdict.and_then(|entry| match ledger.draft().apply(&entry) {
@@ -77,14 +79,17 @@ impl Bank {
         }
         self.executed.insert(entry.id(), *link);
         self.dispatch.forget(link);
-        if let Some(row) = self.move_to(link, TradeState::Executed, now_ms) {
-            effects.push(RoleEffect::StoreTrade(Box::new(row)));
-        }
+        let row = self.move_to(link, OrderState::Executed, now_ms);
+        let institution = row.as_ref().and_then(|row| row.institution.clone());
+        effects.extend(row.map(|row| RoleEffect::StoreOrder(Box::new(row))));
         effects.push(RoleEffect::Propose(entry));
         effects.push(RoleEffect::Changed(*link));
+        if let Some(institution) = institution {
+            self.dispatch(&institution, now_ms, effects);
+        }
     }
 
-    /// A block is final: its chains of this bank's accounts are committed, what it outlived has expired, and the lines move on.
+    /// A block is final: its entries of this bank's accounts are committed, what it outlived has expired, and the lines move on.
     pub fn committed(
         &mut self,
         entries: &[(u64, Arc<VerifiedEntry>)],
@@ -94,7 +99,7 @@ impl Bank {
     ) {
         for (height, entry) in entries {
             if let Some(link) = self.executed.remove(&entry.id()) {
-                self.finish(&link, TradeState::Committed, Some(*height), ledger, now_ms, effects);
+                self.finish(&link, OrderState::Committed, Some(*height), ledger, now_ms, effects);
             }
         }
         // What may commit at this height at the latest has had its chance.
@@ -103,7 +108,7 @@ impl Bank {
         for link in std::mem::replace(&mut self.expiries, open).into_values().flatten() {
             if self.open.contains_key(&link) {
                 self.executed.retain(|_, request| *request != link);
-                self.finish(&link, TradeState::Expired, None, ledger, now_ms, effects);
+                self.finish(&link, OrderState::Expired, None, ledger, now_ms, effects);
             }
         }
     }
@@ -111,7 +116,7 @@ impl Bank {
     fn finish(
         &mut self,
         link: &Link,
-        state: TradeState,
+        state: OrderState,
         height: Option<u64>,
         ledger: &Ledger,
         now_ms: u64,
@@ -121,9 +126,12 @@ impl Bank {
             row.height = height;
         }
         let Some(row) = self.move_to(link, state, now_ms) else { return };
-        let account = row.account;
-        effects.push(RoleEffect::StoreTrade(Box::new(row)));
+        let (account, institution) = (row.account, row.institution.clone());
+        effects.push(RoleEffect::StoreOrder(Box::new(row)));
         effects.push(RoleEffect::Changed(*link));
+        if let Some(institution) = institution {
+            self.dispatch(&institution, now_ms, effects);
+        }
         self.advance(&account, ledger, now_ms, effects);
     }
 
@@ -133,26 +141,36 @@ impl Bank {
     /// [`StoreError`].
     pub fn resume(&mut self, ledger: &Ledger, now_ms: u64, effects: &mut Vec<RoleEffect>) -> Result<(), StoreError> {
         let mut accounts = Vec::new();
-        for row in self.store.open_trades()? {
+        for row in self.store.open_orders()? {
             let (link, account) = (row.link, row.account);
             accounts.push(account);
             let expires = expiry_of(&row).map_err(StoreError::damaged)?;
             self.open.insert(link, row.clone());
-            if row.state == TradeState::Received {
-                self.lines.join(account, link);
-                continue;
-            }
-            self.lines.resume(account, link);
             if let Some(expires) = expires {
                 self.expiries.entry(expires).or_default().push(link);
             }
-            match (row.state, row.execution.clone()) {
-                (TradeState::Executed, Some(execution)) => {
-                    let chain = chain_of(&row, execution.into()).map_err(StoreError::damaged)?;
-                    self.resume_executed(link, chain, ledger, now_ms, effects)?;
-                }
-                _ => self.ask(&link, effects),
+            match (row.state, row.kind) {
+                (OrderState::Received, OrderKind::Act) => self.lines.jump(account, link),
+                (OrderState::Received, _) => self.lines.join(account, link),
+                _ => self.lines.resume(account, link),
             }
+            match (row.state, row.execution.clone()) {
+                (OrderState::Executed, Some(execution)) => {
+                    let entry = entry_of(&row, execution.into()).map_err(StoreError::damaged)?;
+                    self.resume_executed(link, entry, ledger, now_ms, effects)?;
+                }
+                (OrderState::Endorsed, _) => self.enqueue(&row, ledger.head().time_ms)?,
+                (OrderState::Sent, _) => {
+                    if let Some(institution) = row.institution.clone() {
+                        self.queues.resume(institution, link);
+                    }
+                    self.ask(&link, effects);
+                }
+                _ => {}
+            }
+        }
+        for queue in self.queues.shown(0) {
+            self.dispatch(&queue.institution, now_ms, effects);
         }
         self.committed(&[], ledger, now_ms, effects);
         for account in accounts {
@@ -164,30 +182,43 @@ impl Bank {
     fn resume_executed(
         &mut self,
         link: Link,
-        chain: Entry,
+        entry: Entry,
         ledger: &Ledger,
         now_ms: u64,
         effects: &mut Vec<RoleEffect>,
     ) -> Result<(), StoreError> {
-        let id = chain.id();
+        let id = entry.id();
         if let Some((place, _)) = self.store.entry(&id)? {
-            self.finish(&link, TradeState::Committed, Some(place.height), ledger, now_ms, effects);
+            self.finish(&link, OrderState::Committed, Some(place.height), ledger, now_ms, effects);
             return Ok(());
         }
-        let entry = validate::verify_entry(chain, ledger.registry()).map_err(StoreError::damaged)?;
+        let entry = validate::verify_entry(entry, ledger.registry()).map_err(StoreError::damaged)?;
         self.executed.insert(id, link);
         effects.push(RoleEffect::Propose(Arc::new(entry)));
         Ok(())
     }
 }
 
-fn expiry_of(row: &TradeRow) -> Result<Option<u64>, Violation> {
+fn expiry_of(row: &OrderRow) -> Result<Option<u64>, Violation> {
+    if row.kind == OrderKind::Instruction {
+        let instruction: Signed<Instruction> = Signed::decode(row.request.to_vec())?;
+        return Ok(instruction.record().expires);
+    }
     let Some(endorsement) = &row.endorsement else { return Ok(None) };
     let endorsement: Signed<stemma_chain_format::endorsement::Endorsement> = Signed::decode(endorsement.to_vec())?;
     Ok(Some(endorsement.record().expires))
 }
 
-fn chain_of(row: &TradeRow, execution: Vec<u8>) -> Result<Entry, Violation> {
+/// What an order has given to the network.
+fn entry_of(row: &OrderRow, execution: Vec<u8>) -> Result<Entry, Violation> {
+    if row.kind == OrderKind::Trade {
+        return chain_of(row, execution);
+    }
+    let (_, instruction) = asked(row)?;
+    Ok(Entry::Servicing(Box::new(Service { instruction, servicing: Signed::decode(execution)? })))
+}
+
+fn chain_of(row: &OrderRow, execution: Vec<u8>) -> Result<Entry, Violation> {
     let missing = || Violation::new(Rule::Link, "endorsement", "a stored endorsement", "none");
     let endorsement = row.endorsement.as_ref().ok_or_else(missing)?;
     Ok(Entry::Chain(Box::new(Chain {
@@ -198,7 +229,7 @@ fn chain_of(row: &TradeRow, execution: Vec<u8>) -> Result<Entry, Violation> {
 }
 
 /// A refusal counts where it is signed by the request's institution and refuses this very endorsement.
-fn refusal_of(row: &TradeRow, bytes: Vec<u8>, ledger: &Ledger) -> Result<Vec<u8>, Violation> {
+fn refusal_of(row: &OrderRow, bytes: Vec<u8>, ledger: &Ledger) -> Result<Vec<u8>, Violation> {
     let refusal: Signed<Refusal> = Signed::decode(bytes)?;
     validate::verify_refusal(&refusal, ledger.registry())?;
     let request: Signed<stemma_chain_format::request::Request> = Signed::decode(row.request.to_vec())?;

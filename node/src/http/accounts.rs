@@ -11,10 +11,10 @@ use stemma_chain_format::endorsement::Credit;
 use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::holdings::Holdings;
 use stemma_chain_format::ledger::Account;
-use stemma_node_api::types::{AccountPage, AccountView, Amounts, RequestPage};
+use stemma_node_api::types::{AccountPage, AccountView, Amounts, CreditView, RequestPage};
 use stemma_node_api::{ApiError, ErrorCode};
 
-use super::requests::view;
+use super::orders::view;
 use super::{Failure, Json, Path, Query, Shared, id, not_found};
 use crate::error::chain;
 use crate::ledger::account_bundle;
@@ -62,7 +62,13 @@ pub(super) async fn account(
     Ok(Json(AccountView {
         account: account.to_string(),
         bank: state.bank.to_string(),
-        key: state.key.to_string(),
+        status: state.status.to_string(),
+        key: state.key.map(|key| key.to_string()),
+        credit: CreditView {
+            level: state.credit.level,
+            rules: state.credit.rules,
+            lines: amounts(&state.credit.lines),
+        },
         sequence: state.sequence,
         head: state.head.to_string(),
         counter: state.counter,
@@ -90,7 +96,7 @@ pub(super) async fn bundle(
     Ok(([(CONTENT_TYPE, "application/cbor")], bundle.encode()))
 }
 
-/// The account's last hundred requests at this bank, the newest first.
+/// The account's last hundred requests, instructions and acts at this bank, the newest first.
 #[utoipa::path(get, path = "/v1/accounts/{id}/requests", tag = "accounts", params(("id" = String, Path)),
     responses((status = 200, body = RequestPage), (status = 404, body = ApiError)))]
 pub(super) async fn requests(
@@ -98,7 +104,7 @@ pub(super) async fn requests(
     Path(text): Path<String>,
 ) -> Result<Json<RequestPage>, Failure> {
     let account: AccountId = id("id", &text)?;
-    let rows = shared.store.account_trades(&account, REQUESTS_COUNT)?;
+    let rows = shared.store.account_orders(&account, REQUESTS_COUNT)?;
     if rows.is_empty() && shared.store.account(&account)?.is_none() {
         return Err(unknown(&account));
     }

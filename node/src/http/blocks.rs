@@ -49,21 +49,12 @@ pub(super) async fn chain(
     let found = shared.store.entry(&link)?;
     let (place, bytes) = found.ok_or_else(|| not_found(format!("no entry {link} is committed here")))?;
     let entry = Entry::decode(&bytes).map_err(|e| Failure::from(StoreError::damaged(e)))?;
-    let (stages, signers): (Vec<&[u8]>, Vec<_>) = match &entry {
-        Entry::Chain(c) => (
-            vec![c.request.bytes(), c.endorsement.bytes(), c.execution.bytes()],
-            vec![c.request.signer(), c.endorsement.signer(), c.execution.signer()],
-        ),
-        Entry::Opening(stage) => (vec![stage.bytes()], vec![stage.signer()]),
-        Entry::Issuance(stage) => (vec![stage.bytes()], vec![stage.signer()]),
-        Entry::Listing(stage) => (vec![stage.bytes()], vec![stage.signer()]),
-    };
     Ok(Json(ChainView {
         id: link.to_string(),
         kind: entry.kind().as_str().to_owned(),
         height: place.height,
         index: place.index,
-        stages: stages.iter().map(|bytes| BASE64.encode(bytes)).collect(),
-        signers: signers.iter().map(ToString::to_string).collect(),
+        stages: entry.stages().iter().map(|bytes| BASE64.encode(bytes)).collect(),
+        signers: entry.signers().iter().map(ToString::to_string).collect(),
     }))
 }

@@ -2,12 +2,20 @@
 
 mod accounts;
 mod blocks;
+pub mod bulk;
+mod desk;
+mod events;
+mod identities;
 mod market;
+mod metrics;
 mod openapi;
 mod operator;
+mod orders;
+mod paths;
 mod requests;
 mod status;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,16 +23,20 @@ use axum::Router;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts};
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
+use stemma_chain_format::member::MemberId;
+use stemma_net::{NetHandle, PeerId};
 use stemma_node_api::types::Status;
 use stemma_node_api::{ApiError, ErrorCode, routes};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
+use crate::bank::Desk;
 use crate::error::chain;
 use crate::node::{Call, CallReply, Event};
-use crate::store::{Store, StoreError};
+use crate::store::{OrderRow, Store, StoreError};
 
 /// Largest body of a call, in bytes.
 const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -47,6 +59,16 @@ pub struct Shared {
     pub registry: stemma_chain_format::registry::Registry,
     /// What operators' calls must carry.
     pub operator_token: Zeroizing<String>,
+    /// Every change of an order.
+    pub changes: broadcast::Sender<Arc<OrderRow>>,
+    /// The network, for what it measures.
+    pub net: NetHandle,
+    /// Who is behind which network identity.
+    pub members: BTreeMap<PeerId, MemberId>,
+    /// The room for large bodies.
+    pub room: Arc<Semaphore>,
+    /// How a bank verifies identities.
+    pub desk: Arc<Desk>,
 }
 
 /// An error on its way out.
@@ -70,7 +92,10 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.error.code.http_status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, axum::Json(self.0)).into_response()
+        match self.0.error.retry_after_ms {
+            Some(ms) => (status, [(RETRY_AFTER, ms.div_ceil(1_000).to_string())], axum::Json(self.0)).into_response(),
+            None => (status, axum::Json(self.0)).into_response(),
+        }
     }
 }
 
@@ -142,8 +167,20 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route(routes::ACCOUNT, get(accounts::account))
         .route(routes::ACCOUNT_BUNDLE, get(accounts::bundle))
         .route(routes::ACCOUNT_REQUESTS, get(accounts::requests))
-        .route(routes::REQUESTS, post(requests::submit))
+        .route(routes::ACCOUNT_EVENTS, get(events::account))
+        .route(routes::ACCOUNT_ACTS, post(desk::act))
+        .route(routes::REQUESTS, post(requests::submit).layer(bulk()))
+        .route(routes::INSTRUCTIONS, post(requests::instruct).layer(bulk()))
         .route(routes::REQUEST, get(requests::request))
+        .route(routes::REQUEST_EVENTS, get(events::order))
+        .route(routes::IDENTITIES, get(identities::list))
+        .route(routes::IDENTITY, put(identities::enrol).delete(identities::remove).layer(bulk()))
+        .route(routes::IDENTITY_FAILURES, delete(identities::unlock))
+        .route(routes::ENROLMENTS, get(identities::log))
+        .route(routes::QUEUE, get(desk::queue))
+        .route(routes::PATHS, get(paths::paths))
+        .route(routes::METRICS, get(metrics::metrics))
+        .route(routes::REFUSALS, get(desk::refusals))
         .route(routes::LISTINGS, post(operator::list_instrument))
         .route(routes::ISSUANCES, post(operator::issue))
         .route(routes::MARKET, get(market::market).put(market::move_day))
@@ -152,6 +189,11 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .method_not_allowed_fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(shared)
+}
+
+/// For calls that carry evidence.
+fn bulk() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(bulk::BULK_BYTES_MAX)
 }
 
 async fn no_route() -> Failure {

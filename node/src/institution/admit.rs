@@ -37,8 +37,9 @@ pub(super) fn admit(question: &VerifiedEndorsement, ledger: &Ledger) -> Admissio
         return Admission::Wait;
     }
     let signer = question.request().signer();
-    if signer != state.key {
-        let expected = format!("the account's key {}", state.key);
+    if state.key != Some(signer) {
+        let key = state.key.map_or("none, it is revoked".to_owned(), |key| key.to_string());
+        let expected = format!("the account's key {key}");
         return refuse(RefusalReason::BadEndorsement, expected, signer.to_string());
     }
     let counter = question.request().record().counter;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use minicbor::bytes::ByteVec;
 use stemma_chain_format::account::AccountState;
-use stemma_chain_format::bundle::{AccountBundle, BUNDLE_VERSION};
+use stemma_chain_format::bundle::{AccountBundle, BUNDLE_VERSION, moved_by};
 use stemma_chain_format::certificate::CertifiedHeader;
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::merkle::SparseProof;
@@ -40,13 +40,11 @@ pub fn account_bundle(
     let mut listed = BTreeSet::new();
     for place in store.lineage(&account.account, account.sequence).map_err(ProveError::Store)? {
         let bytes = store.entry_at(place).map_err(ProveError::Store)?;
-        if let Ok(Entry::Chain(chain)) = Entry::decode(&bytes) {
-            let trade = &chain.request.record().trade;
-            for instrument in [&trade.instrument, &trade.cash] {
-                if listed.insert(instrument.clone()) {
-                    let listing = store.listing_bytes(instrument).map_err(ProveError::Store)?;
-                    listings.extend(listing.map(ByteVec::from));
-                }
+        let entry = Entry::decode(&bytes).map_err(|e| ProveError::Store(StoreError::damaged(e)))?;
+        for instrument in moved_by(&entry) {
+            if listed.insert(instrument.clone()) {
+                let listing = store.listing_bytes(instrument).map_err(ProveError::Store)?;
+                listings.extend(listing.map(ByteVec::from));
             }
         }
         lineage.push(bytes.into());

@@ -10,45 +10,44 @@ use stemma_node_api::{ApiError, ErrorCode};
 
 use super::event::Issue;
 use super::{Call, CallReply, DAY_NOTE, Node, NodeError};
-use crate::bank::{Intake, IntakeError};
-use crate::clock::now_ms;
 use crate::error::chain;
 use crate::institution::Institution;
 use crate::ledger;
 use crate::role::RoleEffect;
-use crate::store::TradeRow;
+use crate::store::OrderRow;
 
-fn wrong_role(needed: &str) -> ApiError {
+pub(super) fn wrong_role(needed: &str) -> ApiError {
     ApiError::new(ErrorCode::WrongRole, format!("this node is no {needed}"))
         .help(format!("Ask a node whose role is {needed}; GET /v1/members lists them."))
 }
 
-fn conflict(e: &dyn std::error::Error) -> ApiError {
+pub(super) fn conflict(e: &dyn std::error::Error) -> ApiError {
     ApiError::new(ErrorCode::Conflict, chain(e))
 }
 
-fn failed(e: &dyn std::error::Error) -> ApiError {
+pub(super) fn failed(e: &dyn std::error::Error) -> ApiError {
     ApiError::new(ErrorCode::Internal, chain(e))
 }
 
 impl Node {
     pub(super) fn on_call(&mut self, call: Call) -> Result<(), NodeError> {
         match call {
-            Call::Submit { request, evidence, reply } => {
-                let Some(bank) = &mut self.bank else {
-                    let _gone = reply.send(Err(wrong_role("bank")));
-                    return Ok(());
-                };
-                let ledger = self.state.ledger();
-                match bank.intake(request, &evidence, ledger, now_ms(), &mut self.effects) {
-                    Ok(Intake::Known(row) | Intake::Turned(row)) => self.replies.push((reply, *row)),
-                    Err(e @ IntakeError::Malformed(_)) => {
-                        let _gone = reply.send(Err(ApiError::new(ErrorCode::Malformed, chain(&e))));
-                    }
-                    Err(e) => {
-                        let _gone = reply.send(Err(failed(&e)));
-                    }
-                }
+            Call::Submit { handed_in, reply } => {
+                self.take_in(handed_in, reply);
+                Ok(())
+            }
+            Call::Act { account, act, reply } => {
+                self.act(account, act, reply);
+                Ok(())
+            }
+            Call::Enrol { account, kind, material, counter, reply } => {
+                self.enrol(account, kind, material, counter, reply);
+                Ok(())
+            }
+            Call::ChangeVerifier { account, kind, what, reply } => self.change_verifier(account, kind, what, reply),
+            Call::Queues { count, reply } => {
+                let queues = self.bank.as_ref().map(|bank| (bank.queues(count), bank.open_count()));
+                let _gone = reply.send(queues.ok_or_else(|| wrong_role("bank")));
                 Ok(())
             }
             Call::Await { link, reply } => self.on_await(link, reply),
@@ -91,12 +90,12 @@ impl Node {
         }
     }
 
-    fn on_await(&mut self, link: Link, reply: CallReply<TradeRow>) -> Result<(), NodeError> {
+    fn on_await(&mut self, link: Link, reply: CallReply<OrderRow>) -> Result<(), NodeError> {
         let Some(bank) = &self.bank else {
             let _gone = reply.send(Err(wrong_role("bank")));
             return Ok(());
         };
-        match bank.trade(&link)? {
+        match bank.order(&link)? {
             Some(row) if !row.state.is_final() => {
                 let waiting = self.waiting.entry(link).or_default();
                 // Whoever stopped waiting makes room.
@@ -107,7 +106,7 @@ impl Node {
                 let _gone = reply.send(Ok(row));
             }
             None => {
-                let missing = ApiError::new(ErrorCode::NotFound, format!("this bank knows no request {link}"));
+                let missing = ApiError::new(ErrorCode::NotFound, format!("this bank knows no order {link}"));
                 let _gone = reply.send(Err(missing));
             }
         }

@@ -11,16 +11,20 @@ use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::merkle::SparseProof;
+use stemma_chain_format::servicing::Act;
 use stemma_chain_format::validate::{VerifiedEndorsement, VerifiedEntry};
 use stemma_consensus::engine::TimerId;
 use stemma_consensus::sync::SyncedBlock;
 use stemma_node_api::ApiError;
 use stemma_node_api::types::{Committed, ListInstrument, Market};
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
-use crate::bank::identity::Evidence;
+use crate::bank::QueueShown;
+use crate::bank::identity::{EnrolError, Enrolment};
+use crate::bank::{HandedIn, IdentityOutcome};
 use crate::role::Answer;
-use crate::store::TradeRow;
+use crate::store::{EnrolmentKind, EnrolmentRow, OrderRow};
 use stemma_net::{NetEvent, ReplyHandle};
 
 /// Takes the answer to a call.
@@ -52,6 +56,10 @@ pub enum Event {
         /// The blocks.
         blocks: Option<Vec<SyncedBlock>>,
     },
+    /// An order's identities were verified.
+    Identified(IdentityOutcome),
+    /// Material was enrolled, or not.
+    Enrolled(Enrolled),
     /// A peer sent entries that were missing, or none.
     Fetched(Option<Vec<ByteVec>>),
     /// Stop after what is under way.
@@ -60,21 +68,59 @@ pub enum Event {
 
 /// What HTTP asks of the node's thread.
 pub enum Call {
-    /// A client's request.
+    /// A client's request or instruction.
     Submit {
-        /// The first chain's bytes.
-        request: Vec<u8>,
-        /// The evidence of identity.
-        evidence: Evidence,
+        /// What was handed in.
+        handed_in: HandedIn,
         /// Takes where it stands.
-        reply: CallReply<TradeRow>,
+        reply: CallReply<OrderRow>,
     },
-    /// Tell when a request is final.
+    /// An operator's act of servicing; answered when it is final.
+    Act {
+        /// The account.
+        account: AccountId,
+        /// What to do.
+        act: Act,
+        /// Takes where it stands then.
+        reply: CallReply<OrderRow>,
+    },
+    /// Enrol material as an account's identity.
+    Enrol {
+        /// The account.
+        account: AccountId,
+        /// The type.
+        kind: String,
+        /// The material.
+        material: Zeroizing<Vec<u8>>,
+        /// The number that the customer was asked to sign, for types that sign one.
+        counter: u64,
+        /// Takes the verifier.
+        reply: CallReply<EnrolmentRow>,
+    },
+    /// Remove a verifier, or forget the failed attempts at it.
+    ChangeVerifier {
+        /// The account.
+        account: AccountId,
+        /// The type.
+        kind: String,
+        /// What to do.
+        what: EnrolmentKind,
+        /// Takes what was done.
+        reply: CallReply<EnrolmentRow>,
+    },
+    /// The queues of second chains.
+    Queues {
+        /// How many of each.
+        count: usize,
+        /// Takes them, with the number of orders that are not final.
+        reply: CallReply<(Vec<QueueShown>, usize)>,
+    },
+    /// Tell when an order is final.
     Await {
-        /// The request.
+        /// The order.
         link: Link,
         /// Takes where it stands then.
-        reply: CallReply<TradeRow>,
+        reply: CallReply<OrderRow>,
     },
     /// Open an account.
     OpenAccount {
@@ -113,6 +159,18 @@ pub enum Call {
         /// Takes state, proof and the height that they are true at.
         reply: CallReply<(AccountState, SparseProof, u64)>,
     },
+}
+
+/// Material on its way to becoming a verifier.
+pub struct Enrolled {
+    /// Whose.
+    pub account: AccountId,
+    /// Its type.
+    pub kind: String,
+    /// The verifier.
+    pub result: Result<Enrolment, EnrolError>,
+    /// Takes what was done.
+    pub reply: CallReply<EnrolmentRow>,
 }
 
 /// An issuance that an operator asked for.

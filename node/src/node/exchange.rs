@@ -45,6 +45,10 @@ impl Node {
                 self.publish_head();
                 Ok(())
             }
+            NetEvent::Announced { peer, data } => {
+                self.on_announced(peer, data);
+                Ok(())
+            }
             NetEvent::Disconnected { peer } => {
                 tracing::info!(member = ?self.members.get(&peer), "disconnected");
                 Ok(())

@@ -1,9 +1,10 @@
 //! The end of a turn: what roles asked for is made durable in one transaction, then performed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use stemma_chain_format::cbor;
-use stemma_chain_format::hash::Link;
+use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::member::MemberId;
 use stemma_consensus::engine::Input;
 use stemma_consensus::ports::Application;
@@ -13,7 +14,7 @@ use super::exchange::QUESTIONS_MAX;
 use super::{Event, Node, NodeError};
 use crate::ledger::gossip_batches;
 use crate::role::{Answer, Question, RoleEffect};
-use crate::store::{RoleWrites, TradeRow};
+use crate::store::{OrderRow, RoleWrites, VerifierRow};
 use stemma_net::{Protocol, Topic};
 
 /// Questions to one institution, with the links of the requests that they are about.
@@ -27,10 +28,16 @@ impl Node {
         while !self.effects.is_empty() {
             let effects = std::mem::take(&mut self.effects);
             self.make_durable(&effects)?;
+            if let Some(bank) = &mut self.bank {
+                bank.stored();
+            }
             if let Some(institution) = &mut self.institution {
                 institution.stored();
             }
             self.perform(effects)?;
+        }
+        for (reply, row) in std::mem::take(&mut self.enrolled) {
+            let _gone = reply.send(Ok(row));
         }
         for (reply, row) in std::mem::take(&mut self.replies) {
             let _gone = reply.send(Ok(row));
@@ -48,21 +55,43 @@ impl Node {
 
     fn make_durable(&self, effects: &[RoleEffect]) -> Result<(), NodeError> {
         let mut writes = RoleWrites::default();
-        // Of one request's rows in a turn, the last is what counts.
-        let mut trades: BTreeMap<u64, &TradeRow> = BTreeMap::new();
+        // Of one order's rows in a turn, the last is what counts.
+        let mut orders: BTreeMap<u64, &OrderRow> = BTreeMap::new();
+        let mut used_up = Vec::new();
         for effect in effects {
             match effect {
-                RoleEffect::StoreTrade(row) => {
-                    trades.insert(row.number, row);
+                RoleEffect::StoreOrder(row) => {
+                    orders.insert(row.number, row);
                 }
                 RoleEffect::StoreCounter(account, counter) => writes.counters.push((*account, *counter)),
                 RoleEffect::StoreAnswer(row) => writes.answers.push(row),
+                RoleEffect::KeepTurnedAway(row) => writes.turned_away.push(row),
+                RoleEffect::UseUpVerifier { account, kind, stored } => used_up.push((*account, kind.as_str(), stored)),
+                RoleEffect::StoreVerifier(row) => writes.identities.put.push(row),
+                RoleEffect::RemoveVerifier(account, kind) => writes.identities.removed.push((*account, kind.as_str())),
+                RoleEffect::LogEnrolment(row) => writes.identities.log.push(row),
+                RoleEffect::StoreAttempts(subject, row) => {
+                    writes.identities.attempts.push((subject.as_str(), row.as_deref()));
+                }
                 _ => {}
             }
         }
-        writes.trades = trades.into_values().collect();
-        let nothing = writes.trades.is_empty() && writes.counters.is_empty() && writes.answers.is_empty();
-        if nothing { Ok(()) } else { Ok(self.store.write_roles(&writes)?) }
+        let used_up = self.used_up(&used_up)?;
+        writes.identities.put.extend(&used_up);
+        writes.orders = orders.into_values().collect();
+        if writes.is_empty() { Ok(()) } else { Ok(self.store.write_roles(&writes)?) }
+    }
+
+    /// Verifiers in their new forms, with the rest of their rows as it was.
+    fn used_up(&self, used_up: &[(AccountId, &str, &Vec<u8>)]) -> Result<Vec<VerifierRow>, NodeError> {
+        let mut rows = Vec::with_capacity(used_up.len());
+        for (account, kind, stored) in used_up {
+            // Removed meanwhile: then there is nothing to keep.
+            if let Some(row) = self.store.verifier(account, kind)? {
+                rows.push(VerifierRow { stored: stored.to_vec().into(), ..row });
+            }
+        }
+        Ok(rows)
     }
 
     fn perform(&mut self, effects: Vec<RoleEffect>) -> Result<(), NodeError> {
@@ -70,7 +99,21 @@ impl Node {
         let mut new = false;
         for effect in effects {
             match effect {
-                RoleEffect::StoreTrade(_) | RoleEffect::StoreCounter(..) | RoleEffect::StoreAnswer(_) => {}
+                RoleEffect::StoreOrder(_)
+                | RoleEffect::KeepTurnedAway(_)
+                | RoleEffect::StoreCounter(..)
+                | RoleEffect::StoreAnswer(_)
+                | RoleEffect::UseUpVerifier { .. }
+                | RoleEffect::StoreAttempts(..)
+                | RoleEffect::StoreVerifier(_)
+                | RoleEffect::RemoveVerifier(..)
+                | RoleEffect::LogEnrolment(_) => {}
+                RoleEffect::Identify(job) => self.identify(*job),
+                RoleEffect::Admitted(row) => {
+                    for reply in self.identifying.remove(&row.link).into_iter().flatten() {
+                        self.replies.push((reply, row.as_ref().clone()));
+                    }
+                }
                 RoleEffect::SendEndorsed { institution, link, question } => {
                     questions.entry(institution).or_default().push((link, question));
                 }
@@ -127,12 +170,20 @@ impl Node {
         });
     }
 
+    /// Tells whoever follows the order, and, once it is final, whoever waits for it.
     fn tell_waiting(&mut self, link: &Link) -> Result<(), NodeError> {
-        if !self.waiting.contains_key(link) {
+        let followed = self.changes.receiver_count() > 0;
+        if !followed && !self.waiting.contains_key(link) {
             return Ok(());
         }
         let Some(bank) = &self.bank else { return Ok(()) };
-        let Some(row) = bank.trade(link)?.filter(|row| row.state.is_final()) else { return Ok(()) };
+        let Some(row) = bank.order(link)? else { return Ok(()) };
+        if followed {
+            let _nobody = self.changes.send(Arc::new(row.clone()));
+        }
+        if !row.state.is_final() {
+            return Ok(());
+        }
         for reply in self.waiting.remove(link).into_iter().flatten() {
             let _gone = reply.send(Ok(row.clone()));
         }

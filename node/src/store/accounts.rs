@@ -4,21 +4,26 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata,
 use stemma_chain_format::account::AccountState;
 use stemma_chain_format::cbor;
 use stemma_chain_format::chain::Entry;
-use stemma_chain_format::endorsement::Credit;
+use stemma_chain_format::endorsement::{Credit, Endorsement};
 use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::ledger::{Account, Ledger};
 use stemma_chain_format::lineage::Listed;
+use stemma_chain_format::member::MemberId;
 use stemma_chain_format::registry::Registry;
 use stemma_consensus::state::CommittedBlock;
 
-use super::{Place, Store, StoreError, short, tables};
+use super::{Place, Store, StoreError, activity, short, tables};
 
 /// Largest encoding of one credit, in bytes.
 const CREDIT_BYTES_MAX: usize = 256;
 
 /// Writes what a block changes of accounts and listings.
-pub(super) fn write_changes(txn: &WriteTransaction, committed: &CommittedBlock<'_>) -> Result<(), StoreError> {
+pub(super) fn write_changes(
+    txn: &WriteTransaction,
+    committed: &CommittedBlock<'_>,
+    owner: &MemberId,
+) -> Result<(), StoreError> {
     let mut numbers = txn.open_table(tables::NUMBERS)?;
     let mut accounts = txn.open_table(tables::ACCOUNTS)?;
     let mut credits = txn.open_table(tables::CREDITS)?;
@@ -49,8 +54,17 @@ pub(super) fn write_changes(txn: &WriteTransaction, committed: &CommittedBlock<'
     for (entry, index) in committed.entries.iter().zip(0_u32..) {
         let (account, sequence) = match entry.entry() {
             Entry::Chain(chain) => {
-                let endorsement = chain.endorsement.record();
-                (endorsement.account, endorsement.sequence)
+                let Endorsement { account, sequence, bank, .. } = chain.endorsement.record();
+                if bank == owner
+                    && let Some(number) = numbers.get(&account.0)?.map(|value| value.value())
+                {
+                    activity::count_trade(txn, number, committed.block.header.time_ms)?;
+                }
+                (*account, *sequence)
+            }
+            Entry::Servicing(service) => {
+                let record = service.servicing.record();
+                (record.account, record.sequence)
             }
             Entry::Opening(_) => (entry.id().into(), 0),
             Entry::Listing(listing) => {
@@ -192,7 +206,7 @@ impl Store {
 }
 
 /// An account's number, if it was ever touched.
-fn number_of(txn: &ReadTransaction, id: &AccountId) -> Result<Option<u64>, StoreError> {
+pub(super) fn number_of(txn: &ReadTransaction, id: &AccountId) -> Result<Option<u64>, StoreError> {
     Ok(txn.open_table(tables::NUMBERS)?.get(&id.0)?.map(|value| value.value()))
 }
 

@@ -32,7 +32,7 @@ impl Store {
         let txn = self.begin()?;
         txn.open_table(tables::BLOCKS)?.insert(height, stored.encode().as_slice())?;
         index_entries(&txn, committed)?;
-        accounts::write_changes(&txn, committed)?;
+        accounts::write_changes(&txn, committed, &self.owner)?;
         wal::clear_below(&txn, height.saturating_add(1))?;
         Ok(txn.commit()?)
     }

@@ -4,10 +4,12 @@
 //! Keys are sequential or small wherever a chain costs a row: redb pays for random keys with whole pages.
 
 mod accounts;
+mod activity;
 mod blocks;
+mod orders;
 mod outbox;
 mod tables;
-mod trades;
+mod verifiers;
 mod wal;
 
 use std::path::Path;
@@ -17,9 +19,11 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTran
 use stemma_chain_format::hash::{Digest, NetworkId};
 use stemma_chain_format::member::MemberId;
 
+pub use activity::{HALF_LIFE_MS, TRADE as TRADE_ACTIVITY, decayed};
 pub use blocks::Place;
+pub use orders::{OrderKind, OrderRow, OrderState, Step};
 pub use outbox::{AnswerRow, Reserved, RoleWrites};
-pub use trades::{TradeRow, TradeState};
+pub use verifiers::{EnrolmentKind, EnrolmentRow, VerifierRow};
 pub use wal::StoreLog;
 
 /// Why the store failed. All of these are ours or the disk's fault; the node stops rather than go on without its store.
@@ -70,12 +74,13 @@ impl StoreError {
 }
 
 /// The version of the tables' layout.
-const LAYOUT_VERSION: u32 = 1;
+const LAYOUT_VERSION: u32 = 2;
 
 /// The store. Clones share it; reads see the last committed transaction and never wait for a write.
 #[derive(Clone)]
 pub struct Store {
     db: Arc<Database>,
+    owner: MemberId,
 }
 
 impl std::fmt::Debug for Store {
@@ -94,7 +99,7 @@ impl Store {
             .set_cache_size(256 << 20)
             .create(path)
             .map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
-        let store = Self { db: Arc::new(db) };
+        let store = Self { db: Arc::new(db), owner: member.clone() };
         let owner = format!("layout {LAYOUT_VERSION}, network {network}, member {member}");
         let txn = store.begin()?;
         {

@@ -5,7 +5,8 @@ use redb::{ReadableTable, WriteTransaction};
 use stemma_chain_format::cbor;
 use stemma_chain_format::hash::{AccountId, Link};
 
-use super::{Store, StoreError, TradeRow, short, tables, trades};
+use super::verifiers::{self, IdentityWrites};
+use super::{OrderRow, Store, StoreError, orders, short, tables};
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -51,12 +52,27 @@ const ROW_BYTES_MAX: usize = 128 * 1024;
 /// Everything that the roles want durable before their other effects are performed.
 #[derive(Debug, Default)]
 pub struct RoleWrites<'w> {
-    /// Requests, new or changed.
-    pub trades: Vec<&'w TradeRow>,
+    /// Orders, new or changed.
+    pub orders: Vec<&'w OrderRow>,
+    /// Orders turned away.
+    pub turned_away: Vec<&'w OrderRow>,
     /// Counters accepted.
     pub counters: Vec<(AccountId, u64)>,
     /// Answers, new or changed.
     pub answers: Vec<&'w AnswerRow>,
+    /// Verifiers and attempts.
+    pub identities: IdentityWrites<'w>,
+}
+
+impl RoleWrites<'_> {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.orders.is_empty()
+            && self.turned_away.is_empty()
+            && self.counters.is_empty()
+            && self.answers.is_empty()
+            && self.identities.is_empty()
+    }
 }
 
 fn decode(bytes: &[u8]) -> Result<AnswerRow, StoreError> {
@@ -86,9 +102,11 @@ impl Store {
     /// [`StoreError`]; then nothing of it is there.
     pub fn write_roles(&self, writes: &RoleWrites<'_>) -> Result<(), StoreError> {
         let txn = self.begin()?;
-        trades::write(&txn, &writes.trades)?;
-        trades::write_counters(&txn, &writes.counters)?;
+        orders::write(&txn, &writes.orders)?;
+        orders::write_turned_away(&txn, &writes.turned_away)?;
+        orders::write_counters(&txn, &writes.counters)?;
         write_answers(&txn, &writes.answers)?;
+        verifiers::write(&txn, &writes.identities)?;
         Ok(txn.commit()?)
     }
 

@@ -31,14 +31,27 @@ pub(super) const WAL: TableDefinition<'static, u64, (u64, &[u8])> = TableDefinit
 /// Half of the BLAKE3 of a proof of misbehaviour → its bytes.
 pub(super) const EVIDENCE: TableDefinition<'static, u128, &[u8]> = TableDefinition::new("evidence");
 
-/// A bank's requests: number in the order of arrival → CBOR trade row.
-pub(super) const TRADES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("trades");
-/// Half of a request's link → its number.
-pub(super) const TRADE_NUMBERS: TableDefinition<'static, u128, u64> = TableDefinition::new("trade_numbers");
-/// (half of an account id, request's number) → nothing: an account's requests in order.
-pub(super) const ACCOUNT_TRADES: TableDefinition<'static, (u128, u64), ()> = TableDefinition::new("account_trades");
-/// Numbers of the requests that are not final.
-pub(super) const OPEN_TRADES: TableDefinition<'static, u64, ()> = TableDefinition::new("open_trades");
+/// A bank's orders: number in the order of arrival → CBOR order row.
+pub(super) const ORDERS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("orders");
+/// Half of an order's link → its number.
+pub(super) const ORDER_NUMBERS: TableDefinition<'static, u128, u64> = TableDefinition::new("order_numbers");
+/// (half of an account id, order's number) → nothing: an account's orders in order.
+pub(super) const ACCOUNT_ORDERS: TableDefinition<'static, (u128, u64), ()> = TableDefinition::new("account_orders");
+/// (half of an account id, the client's own name for an order) → its number.
+pub(super) const ORDER_KEYS: TableDefinition<'static, (u128, &str), u64> = TableDefinition::new("order_keys");
+/// Numbers of the orders that are not final.
+pub(super) const OPEN_ORDERS: TableDefinition<'static, u64, ()> = TableDefinition::new("open_orders");
+/// Number of an account of this bank → (activity, in millionths of a trade; the block time in ms that it is true at).
+/// A cache: it follows from the account's committed chains.
+pub(super) const ACTIVITY: TableDefinition<'static, u64, (u64, u64)> = TableDefinition::new("activity");
+/// (account id, identity type) → CBOR verifier row. Never evidence.
+pub(super) const VERIFIERS: TableDefinition<'static, ([u8; 32], &str), &[u8]> = TableDefinition::new("verifiers");
+/// Who failed to prove an identity → CBOR of how often, and until when it waits.
+pub(super) const ATTEMPTS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("attempts");
+/// Number in order → CBOR of an enrolment, replacement or removal of a verifier.
+pub(super) const ENROLMENT_LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("enrolment_log");
+/// Slot of a ring → CBOR order row: the last orders turned away because nobody proved to be the account's holder.
+pub(super) const TURNED_AWAY: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("turned_away");
 /// Account id → the highest counter accepted at this bank.
 pub(super) const COUNTERS: TableDefinition<'static, [u8; 32], u64> = TableDefinition::new("counters");
 
@@ -62,10 +75,16 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(LISTINGS)?;
     txn.open_table(WAL)?;
     txn.open_table(EVIDENCE)?;
-    txn.open_table(TRADES)?;
-    txn.open_table(TRADE_NUMBERS)?;
-    txn.open_table(ACCOUNT_TRADES)?;
-    txn.open_table(OPEN_TRADES)?;
+    txn.open_table(ORDERS)?;
+    txn.open_table(ORDER_NUMBERS)?;
+    txn.open_table(ACCOUNT_ORDERS)?;
+    txn.open_table(ORDER_KEYS)?;
+    txn.open_table(OPEN_ORDERS)?;
+    txn.open_table(ACTIVITY)?;
+    txn.open_table(TURNED_AWAY)?;
+    txn.open_table(VERIFIERS)?;
+    txn.open_table(ATTEMPTS)?;
+    txn.open_table(ENROLMENT_LOG)?;
     txn.open_table(COUNTERS)?;
     txn.open_table(ANSWERS)?;
     txn.open_table(ANSWER_NUMBERS)?;

@@ -1,4 +1,4 @@
-//! `stemma account`: show and list accounts anywhere; open and fund them as a bank's operator.
+//! `stemma account`: show and list accounts anywhere; open, fund and service them, see [`super::service`].
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::keys::PublicKey;
 use stemma_node_api::types::{IssueCash, OpenAccount};
 
+use super::service::{self, ServiceCommand};
 use crate::error::{CliError, Exit};
 use crate::node::{NodeArgs, OperatorArgs};
 use crate::output::{Output, pairs};
@@ -31,8 +32,11 @@ enum AccountCommand {
     List(ListArgs),
     /// Open an account for a customer's key, as the bank's operator
     Open(OpenArgs),
-    /// Credit an account with cash, as the operator of the bank that issues it
+    /// Deposit cash into an account, as the operator of the bank that issues it
+    #[command(visible_alias = "deposit")]
     Fund(FundArgs),
+    #[command(flatten)]
+    Service(ServiceCommand),
 }
 
 #[derive(Debug, clap::Args)]
@@ -89,6 +93,7 @@ pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
         AccountCommand::List(args) => list(&args, output).await?,
         AccountCommand::Open(args) => open(&args, output).await?,
         AccountCommand::Fund(args) => fund(&args, output).await?,
+        AccountCommand::Service(command) => return service::run(command, output).await,
     }
     Ok(Exit::Yes.into())
 }
@@ -100,12 +105,15 @@ async fn show(args: &ShowArgs, output: &Output) -> Result<(), CliError> {
     let mut rows = vec![
         ("Account", account.account.clone()),
         ("Bank", account.bank.clone()),
-        ("Key", account.key.clone()),
-        ("Trades", account.sequence.to_string()),
+        ("Status", account.status.clone()),
+        ("Key", account.key.clone().unwrap_or_else(|| "revoked".to_owned())),
+        ("Credit", format!("level {} by rules {}", account.credit.level, account.credit.rules)),
+        ("Entries", account.sequence.to_string()),
         ("Head", account.head.clone()),
         ("Counter", account.counter.to_string()),
         ("At height", account.height.to_string()),
     ];
+    rows.extend(units.lines(&account.credit.lines).into_iter().map(|line| ("Credit line", line)));
     rows.extend(units.lines(&account.total).into_iter().map(|line| ("Holds", line)));
     if !account.waiting.is_empty() {
         rows.extend(units.lines(&account.waiting).into_iter().map(|line| ("Of it waiting", line)));

@@ -3,6 +3,10 @@
 pub mod account;
 pub mod audit;
 pub mod genesis;
+pub mod identity;
 pub mod key;
+pub mod node;
+pub mod request;
 pub mod sandbox;
+pub mod service;
 pub mod trade;

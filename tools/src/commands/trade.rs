@@ -1,6 +1,6 @@
 //! `stemma trade`: a customer's order, signed on the customer's side and followed to its end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use stemma_node_api::Client;
 use stemma_node_api::types::{AccountView, Amounts, InstrumentView, RequestState, RequestView};
 
 use crate::error::{CliError, Exit};
+use crate::identity::IdentityArgs;
 use crate::keys;
 use crate::node::{NodeArgs, genesis_for};
 use crate::output::{Output, pairs};
@@ -79,6 +80,8 @@ struct OrderArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     timeout: u64,
     #[command(flatten)]
+    identity: IdentityArgs,
+    #[command(flatten)]
     passphrase: PassphraseArgs,
 }
 
@@ -116,19 +119,16 @@ pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
     let market = Market::of(&client, &args.instrument, &account).await?;
     let key = keys::open(&args.key, Purpose::Account, &args.passphrase, output)?;
     let public = PublicKey::of(key.signing_key());
-    if account.key != public.to_string() {
-        let message = format!("the key in {} is not the account's, which is {}", args.key.display(), account.key);
-        return Err(CliError::usage(message).help("name the key file that the account was opened with"));
-    }
+    must_be_the_accounts(&public, &args.key, &account)?;
     let terms = Terms {
         network: genesis.network(),
         account: args.account,
         bank: member_id(&account.bank)?,
         institution: member_id(args.instrument.issuer())?,
-        counter: fresh_counter(account.counter),
+        counter: args.identity.counter.unwrap_or_else(|| fresh_counter(account.counter)),
         trade: market.trade(side, &args)?,
     };
-    let prepared = prepare(terms, key.signing_key(), &public, &random()?)
+    let prepared = prepare(terms, key.signing_key(), &args.identity.read(&public)?, &random()?)
         .map_err(|violation| CliError::usage("the order is not valid").caused_by(&violation))?;
     output.detail(1, &format!("Request {}, {} bytes in base64.", prepared.link, prepared.body.request.len()));
     let view = until_final(&client, &prepared, Duration::from_secs(args.timeout)).await?;
@@ -229,6 +229,18 @@ async fn finish(
     Ok(if is_committed { Exit::Yes } else { Exit::No }.into())
 }
 
-fn member_id(text: &str) -> Result<MemberId, CliError> {
+/// Refuses a key that does not sign for the account.
+pub(super) fn must_be_the_accounts(key: &PublicKey, path: &Path, account: &AccountView) -> Result<(), CliError> {
+    let Some(own) = &account.key else {
+        return Err(CliError::no("the account's key is revoked").help("ask the bank to bind a new key"));
+    };
+    if *own == key.to_string() {
+        return Ok(());
+    }
+    let message = format!("the key in {} is not the account's, which is {own}", path.display());
+    Err(CliError::usage(message).help("name the key file that signs for the account"))
+}
+
+pub(super) fn member_id(text: &str) -> Result<MemberId, CliError> {
     text.parse().map_err(|error| CliError::network("the node names no member").caused_by(&error))
 }

@@ -234,7 +234,7 @@ fn node_config(part: &Part, ports: &BTreeMap<String, Ports>) -> Result<NodeConfi
             listen: ([127, 0, 0, 1], own.http).into(),
             operator_token_file: PathBuf::from("operator.token"),
         },
-        network: NetworkConfig { listen: addresses(own.network), peers },
+        network: NetworkConfig::new(addresses(own.network), peers),
         consensus: ConsensusConfig::default(),
         bank: BankConfig::default(),
         institution: InstitutionConfig { prices, ..InstitutionConfig::default() },

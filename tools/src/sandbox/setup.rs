@@ -166,8 +166,8 @@ async fn accounts_by_key(client: &Client) -> Result<BTreeMap<String, String>, Cl
         let page = client.accounts(after.as_deref()).await?;
         for id in page.accounts {
             // Members' own accounts have no customer's key; they are listed all the same.
-            if let Some(view) = account(client, &id).await? {
-                accounts.insert(view.key, id);
+            if let Some(key) = account(client, &id).await?.and_then(|view| view.key) {
+                accounts.insert(key, id);
             }
         }
         if page.next.is_none() {

@@ -18,6 +18,7 @@ use super::plan::CURRENCY;
 use super::setup::account;
 use super::state::Tally;
 use crate::error::{CliError, Exit};
+use crate::identity::Identity;
 use crate::requests::{Prepared, Terms, prepare, random, until_final, verify_refusal};
 
 /// How long one order may take, a node that is away for a while included.
@@ -114,7 +115,7 @@ impl Trader {
     /// The same order always gives the same bytes, so that an interrupted day can be replayed without executing
     /// anything twice.
     fn sign(&mut self, order: &Order, shared: &Shared) -> Result<Prepared, CliError> {
-        let own = PublicKey::of(self.key.signing_key());
+        let own = [Identity::account_key(&PublicKey::of(self.key.signing_key()))];
         let counter = match order.fault {
             // Before the first accepted request, the last one: its counter was used as well, if it came to the bank.
             Some(Fault::RepeatedCounter) if self.accepted == 0 => self.counter,

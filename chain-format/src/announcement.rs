@@ -1,0 +1,65 @@
+//! The announcement: at which addresses a member is reached. It is said between members and never stands on the ledger.
+
+use std::collections::BTreeSet;
+
+use crate::cose::ContentType;
+use crate::error::{Rule, Violation, ensure};
+use crate::hash::NetworkId;
+use crate::limits::{ADDRESS_BYTES_MAX, ANNOUNCED_PATHS_MAX, ANNOUNCEMENT_BYTES_MAX};
+use crate::member::MemberId;
+use crate::record::Record;
+
+/// The addresses of a member; a later serial replaces an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct Announcement {
+    /// The network.
+    #[n(0)]
+    pub network: NetworkId,
+    /// The member; it signs.
+    #[n(1)]
+    pub member: MemberId,
+    /// Larger than in every announcement of the member before.
+    #[n(2)]
+    pub serial: u64,
+    /// The addresses, beside the one at which every member is connected; at most 8.
+    #[n(3)]
+    pub paths: Vec<AnnouncedPath>,
+}
+
+/// One address.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct AnnouncedPath {
+    /// What the member calls it: lowercase letters, digits and hyphens, at most 32.
+    #[n(0)]
+    pub name: String,
+    /// The address, a multiaddr in text, at most 256 bytes.
+    #[n(1)]
+    pub address: String,
+}
+
+impl Record for Announcement {
+    const CONTENT: ContentType = ContentType::Announcement;
+    const BYTES_MAX: usize = ANNOUNCEMENT_BYTES_MAX;
+
+    fn network(&self) -> NetworkId {
+        self.network
+    }
+
+    fn check(&self) -> Result<(), Violation> {
+        let range = Rule::Range;
+        let count = self.paths.len();
+        ensure(count <= ANNOUNCED_PATHS_MAX, range, "announcement.paths", "at most 8", count)?;
+        let mut names = BTreeSet::new();
+        for AnnouncedPath { name, address } in &self.paths {
+            let holds = (1..=32).contains(&name.len())
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            ensure(holds, range, "announcement.paths.name", "lowercase letters, digits, hyphens", name)?;
+            ensure(names.insert(name), range, "announcement.paths.name", "each name once", name)?;
+            let bytes = address.len();
+            let holds = (1..=ADDRESS_BYTES_MAX).contains(&bytes);
+            ensure(holds, range, "announcement.paths.address", "1 to 256 bytes", bytes)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! Metrics in Prometheus' text format (OpenMetrics 1.0). Nothing in them tells of customers.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use stemma_node_api::types::PathView;
+use stemma_node_api::{ApiError, ErrorCode};
+
+use super::{Failure, Shared};
+use crate::node::Call;
+
+/// The format's media type.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Path {
+    member: String,
+    path: String,
+    transport: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Institution {
+    institution: String,
+}
+
+/// What a node does, for Prometheus: height, peers, pool; at a bank its queue; the paths to other members.
+#[utoipa::path(get, path = "/metrics", tag = "node",
+    responses((status = 200, content_type = "application/openmetrics-text", description = "metrics")))]
+pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<impl IntoResponse, Failure> {
+    let mut registry = Registry::with_prefix("stemma");
+    of_node(&mut registry, &shared);
+    of_paths(&mut registry, &super::paths::shown(&shared));
+    // A node that is no bank has no queue.
+    if let Ok((queues, open)) = shared.call(|reply| Call::Queues { count: 0, reply }).await {
+        set(&mut registry, "orders_open", "Orders that are not final", open as u64);
+        let [sent, waiting] = [Family::<Institution, Gauge>::default(), Family::default()];
+        for queue in &queues {
+            let label = Institution { institution: queue.institution.to_string() };
+            sent.get_or_create(&label).set(whole(queue.sent as u64));
+            waiting.get_or_create(&label).set(whole(queue.waiting as u64));
+        }
+        registry.register("chains_sent", "Second chains sent and not answered", sent);
+        registry.register("chains_waiting", "Second chains that wait to be sent", waiting);
+    }
+    let mut text = String::new();
+    encode(&mut text, &registry)
+        .map_err(|e| ApiError::new(ErrorCode::Internal, format!("metrics cannot be written: {e}")))?;
+    Ok(([(CONTENT_TYPE, OPENMETRICS)], text))
+}
+
+fn of_node(registry: &mut Registry, shared: &Shared) {
+    let status = shared.status.borrow().clone();
+    set(registry, "height", "Height of the last committed block", status.height);
+    set(registry, "block_time_ms", "Agreed time of the last block, in Unix milliseconds", status.time_ms);
+    set(registry, "peers", "Members connected", status.peers.len() as u64);
+    set(registry, "pool", "Verified entries that wait for a block", status.pool);
+    set(registry, "entries", "Entries committed", status.entries);
+    set(registry, "trades", "Trades committed", status.trades);
+}
+
+fn of_paths(registry: &mut Registry, paths: &[PathView]) {
+    let measures: [(&str, &str, fn(&PathView) -> Option<u64>); 8] = [
+        ("path_up", "Whether a path is up", |path| Some(u64::from(path.state == "up"))),
+        ("path_best", "Whether chains go by a path", |path| Some(u64::from(path.best))),
+        ("path_rtt_us", "Smoothed round trip, in microseconds", |path| path.rtt_us),
+        ("path_throughput_bytes_per_s", "Throughput", |path| path.throughput),
+        ("path_score_us", "Expected time of a chain, in microseconds", |path| path.score_us),
+        ("path_sent", "Messages sent by a path", |path| Some(path.sent)),
+        ("path_failed", "Messages lost with a path", |path| Some(path.failed)),
+        ("path_switches", "How often chains were moved to a path", |path| Some(path.switches)),
+    ];
+    for (name, help, measure) in measures {
+        let family = Family::<Path, Gauge>::default();
+        for path in paths {
+            let label = Path {
+                member: path.member.clone(),
+                path: path.name.clone(),
+                transport: path.transport.clone(),
+            };
+            if let Some(value) = measure(path) {
+                family.get_or_create(&label).set(whole(value));
+            }
+        }
+        registry.register(name, help, family);
+    }
+}
+
+fn set(registry: &mut Registry, name: &str, help: &str, value: u64) {
+    let gauge: Gauge = Gauge::default();
+    gauge.set(whole(value));
+    registry.register(name, help, gauge);
+}
+
+fn whole(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,213 @@
+//! Promise: a bank measures every address that an institution announces, sends each chain by the best, moves to the next
+//! when that dies, and comes back; nothing is lost and nothing executed twice.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use stemma_node_api::config::{NodeConfig, PathConfig};
+use stemma_node_api::types::{PathView, RequestState, RequestView};
+use stemma_tests::books::{must_balance, must_follow};
+use stemma_tests::customer::Customer;
+use stemma_tests::network::{AAPL, Network};
+use stemma_tests::ports;
+use stemma_tests::proxy::{Link, Proxy};
+use stemma_tests::wait::until;
+
+/// Trades while the best path is cut, and the accounts that make them.
+const TRADES: usize = 1_000;
+const ACCOUNTS: usize = 20;
+/// Of so many messages one may go by another path than the best.
+const ASTRAY_OF: u64 = 100;
+
+fn slow(delay_ms: u64) -> Link {
+    Link { delay: Duration::from_millis(delay_ms), ..Link::default() }
+}
+
+/// Four further addresses of broker-a, each through a link of the test's own: TCP, QUIC, WebSocket, and by the auditor.
+struct Links {
+    tcp: Proxy,
+    quic: Proxy,
+    web: Proxy,
+    relay: Proxy,
+    /// Between bank-a and broker-a, for everything else: slower than any path.
+    main: Proxy,
+    configs: Vec<PathConfig>,
+    relay_listen: String,
+}
+
+impl Links {
+    async fn new(main_port: u16) -> Self {
+        let ports = ports::free(&["tcp", "quic", "web", "relay"]);
+        let [tcp, quic, web, relay] = ["tcp", "quic", "web", "relay"].map(|name| ports[name].network);
+        let target = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let links = Self {
+            tcp: Proxy::tcp(target(tcp), slow(4)).await.unwrap(),
+            quic: Proxy::udp(target(quic), slow(15)).await.unwrap(),
+            web: Proxy::tcp(target(web), slow(30)).await.unwrap(),
+            relay: Proxy::tcp(target(relay), slow(20)).await.unwrap(),
+            main: Proxy::tcp(target(main_port), slow(60)).await.unwrap(),
+            configs: Vec::new(),
+            relay_listen: format!("/ip4/127.0.0.1/tcp/{relay}"),
+        };
+        let path = |name: &str, listen: String, announce: String| PathConfig {
+            name: name.to_owned(),
+            listen,
+            announce: Some(announce),
+            relay: None,
+        };
+        let at = |proxy: &Proxy| proxy.address().port();
+        let by_relay = path(
+            "by-auditor",
+            links.relay_listen.clone(),
+            format!("/ip4/127.0.0.1/tcp/{}", at(&links.relay)),
+        );
+        let configs = vec![
+            path("fibre", format!("/ip4/127.0.0.1/tcp/{tcp}"), format!("/ip4/127.0.0.1/tcp/{}", at(&links.tcp))),
+            path(
+                "radio",
+                format!("/ip4/127.0.0.1/udp/{quic}/quic-v1"),
+                format!("/ip4/127.0.0.1/udp/{}/quic-v1", at(&links.quic)),
+            ),
+            path("web", format!("/ip4/127.0.0.1/tcp/{web}/ws"), format!("/ip4/127.0.0.1/tcp/{}/ws", at(&links.web))),
+            PathConfig { relay: Some("auditor".to_owned()), ..by_relay },
+        ];
+        Self { configs, ..links }
+    }
+
+    /// broker-a announces its addresses, the auditor relays, and bank-a reaches broker-a's main address only slowly.
+    fn apply(&self, config: &mut NodeConfig) {
+        match config.member.as_str() {
+            "broker-a" => {
+                config.network.paths.clone_from(&self.configs);
+                config.network.peers.iter_mut().filter(|peer| peer.member == "bank-a").for_each(|p| p.addresses.clear());
+            }
+            "auditor" => {
+                config.network.relay = true;
+                config.network.paths = vec![PathConfig {
+                    name: "relay".to_owned(),
+                    listen: self.relay_listen.clone(),
+                    announce: None,
+                    relay: None,
+                }];
+            }
+            "bank-a" => {
+                let main = format!("/ip4/127.0.0.1/tcp/{}", self.main.address().port());
+                let peers = config.network.peers.iter_mut();
+                peers.filter(|peer| peer.member == "broker-a").for_each(|peer| peer.addresses = vec![main.clone()]);
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn paths(network: &Network) -> Vec<PathView> {
+    let page = network.client("bank-a").paths().await.unwrap();
+    page.paths.into_iter().filter(|path| path.member == "broker-a").collect()
+}
+
+async fn until_best(network: &Network, name: &str) -> Vec<PathView> {
+    until(&format!("{name} the best path"), async || {
+        let paths = paths(network).await;
+        paths.iter().any(|path| path.best && path.name == name).then_some(paths)
+    })
+    .await
+}
+
+fn sent(paths: &[PathView], name: &str) -> u64 {
+    paths.iter().filter(|path| path.name == name).map(|path| path.sent).sum()
+}
+
+/// Each customer gives so many orders, one after the other; all customers at once.
+async fn trade(customers: &[Customer], orders: usize) -> Vec<(Customer, Vec<RequestView>)> {
+    let each = customers.iter().cloned().map(|mut customer| {
+        tokio::spawn(async move {
+            let mut views = Vec::with_capacity(orders);
+            for _ in 0..orders {
+                let order = customer.buy(AAPL, 1);
+                views.push(customer.finish(&order).await);
+            }
+            (customer, views)
+        })
+    });
+    let tasks: Vec<_> = each.collect();
+    let mut done = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        done.push(task.await.unwrap());
+    }
+    done
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_best_path_carries_chains_and_another_when_it_dies() {
+    let main = ports::free(&["main"])["main"].network;
+    let links = Links::new(main).await;
+    let network = Network::start_with(|config| {
+        if config.member == "broker-a" {
+            config.network.listen = vec![format!("/ip4/127.0.0.1/tcp/{main}")];
+        } else {
+            let peers = config.network.peers.iter_mut();
+            let address = format!("/ip4/127.0.0.1/tcp/{main}");
+            peers.filter(|peer| peer.member == "broker-a").for_each(|peer| peer.addresses = vec![address.clone()]);
+        }
+        links.apply(config);
+    })
+    .await;
+    let warm = until("every path up and measured", async || {
+        let paths = paths(&network).await;
+        let ready = paths.iter().filter(|path| path.state == "up" && path.score_us.is_some()).count();
+        (ready == 5).then_some(paths)
+    })
+    .await;
+    let transports: Vec<&str> = warm.iter().map(|path| path.transport.as_str()).collect();
+    for transport in ["tcp", "quic", "websocket", "relay"] {
+        assert!(transports.contains(&transport), "{warm:?}");
+    }
+    let before = until_best(&network, "fibre").await;
+    let mut customers = Vec::new();
+    for _ in 0..ACCOUNTS {
+        customers.push(network.open_customer("bank-a").await);
+    }
+    let warmed = trade(&customers, 5).await;
+    let after = paths(&network).await;
+    let by_best = sent(&after, "fibre") - sent(&before, "fibre");
+    let by_all: u64 = after.iter().map(|path| path.sent).sum::<u64>() - before.iter().map(|path| path.sent).sum::<u64>();
+    assert!((by_all - by_best) * ASTRAY_OF <= by_all, "{by_best} of {by_all} by the best: {after:?}");
+
+    // Cut amid a thousand trades.
+    let traders: Vec<Customer> = warmed.iter().map(|(customer, _)| customer.clone()).collect();
+    let cutting = async {
+        until("the load under way", async || {
+            let now = sent(&paths(&network).await, "fibre");
+            (now > sent(&after, "fibre") + 20).then_some(())
+        })
+        .await;
+        links.tcp.cut();
+        until_best(&network, "radio").await
+    };
+    let (traded, cut) = tokio::join!(trade(&traders, TRADES / ACCOUNTS), cutting);
+    assert!(cut.iter().any(|path| path.name == "fibre" && path.state != "up"), "{cut:?}");
+    let metrics = network.client("bank-a").metrics().await.unwrap();
+    let radio = "stemma_path_best{member=\"broker-a\",path=\"radio\",transport=\"quic\"} 1";
+    assert!(metrics.contains(radio), "{metrics}");
+
+    for ((customer, views), (_, first)) in traded.iter().zip(&warmed) {
+        assert!(views.iter().all(|view| view.state == RequestState::Committed), "{views:?}");
+        must_follow(customer, &[first.clone(), views.clone()].concat()).await;
+    }
+    links.tcp.heal();
+    let healed = until_best(&network, "fibre").await;
+    let switches: u64 = healed.iter().map(|path| path.switches).sum();
+    let switched: u64 = after.iter().map(|path| path.switches).sum();
+    assert!(switches - switched <= 6, "it flaps: {healed:?}");
+    network.agreed().await;
+    must_balance(network.client("auditor")).await;
+}
