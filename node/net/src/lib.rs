@@ -32,13 +32,15 @@ mod gossip;
 mod handle;
 mod inbox;
 mod outbox;
+mod paths;
 mod redial;
 mod swarm;
 
 pub use config::{NetConfig, NetLimits, NetTimeouts, PeerConfig, peer_id};
-pub use error::{NetError, ReplyError, RequestError, SendError};
+pub use error::{NetError, PathError, ReplyError, RequestError, SendError};
 pub use event::{NetEvent, NetStats, ReplyHandle};
 pub use exchange::Protocol;
 pub use gossip::Topic;
 pub use handle::{NetHandle, Recipient, start};
 pub use libp2p::{Multiaddr, PeerId};
+pub use paths::{PathAddress, PathReport, PathState, Transport};
