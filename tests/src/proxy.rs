@@ -7,7 +7,7 @@
 //! every TCP connection, and makes the UDP ports new ones.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
@@ -285,13 +285,15 @@ async fn serve_udp(near: Arc<UdpSocket>, shared: Shared) {
             resets = shared.now().resets;
             flows.clear();
         }
-        if !flows.contains_key(&from) {
-            let Ok(far) = connect_udp(shared.target).await else { continue };
-            let (queue, arrivals) = mpsc::channel(DATAGRAMS_MAX);
-            flows.insert(from, queue);
-            tokio::spawn(flow(Arc::clone(&near), from, far, arrivals, shared.clone(), resets));
-        }
-        let Some(queue) = flows.get(&from) else { continue };
+        let queue = match flows.entry(from) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let Ok(far) = connect_udp(shared.target).await else { continue };
+                let (queue, arrivals) = mpsc::channel(DATAGRAMS_MAX);
+                tokio::spawn(flow(Arc::clone(&near), from, far, arrivals, shared.clone(), resets));
+                new.insert(queue)
+            }
+        };
         later(&shared, &shared.there, buffer.get(..count).unwrap_or_default(), queue);
     }
 }

@@ -127,7 +127,7 @@ pub async fn start(config: NetConfig) -> Result<(NetHandle, mpsc::Receiver<NetEv
     task.listen().await?;
     task.set_peers(peers);
     tokio::spawn(async move {
-        task.run().await;
+        Box::pin(task.run()).await;
         drop(done_out);
     });
     let shared = Shared { local, timeouts, commands, consensus, status, paths, stop, done, counters };

@@ -37,7 +37,8 @@ impl Backoff {
         }
         let doubled = 1_u32.checked_shl(self.failures.min(16)).unwrap_or(1);
         let wait = timeouts.redial_min.saturating_mul(doubled).min(timeouts.redial_max).max(WAIT_FLOOR);
-        let jitter = wait.saturating_mul(random % 256) / 1024;
+        // Up to a quarter.
+        let jitter = wait.saturating_mul(random & 0xff).checked_div(1024).unwrap_or_default();
         self.failures = self.failures.saturating_add(1);
         self.at = now.checked_add(wait.saturating_add(jitter));
     }

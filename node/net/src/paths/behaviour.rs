@@ -332,7 +332,7 @@ impl Paths {
         for peer in peers {
             let Some(known) = self.peers.get_mut(&peer) else { continue };
             known.tick(now, &self.timeouts, may_judge);
-            if self.ticks % EVALUATE_TICKS == 0 {
+            if self.ticks.is_multiple_of(EVALUATE_TICKS) {
                 known.evaluate(now);
             }
             for slot in &mut known.slots {
@@ -351,8 +351,8 @@ impl Paths {
     }
 
     fn report(&mut self) {
-        let has_switched = self.peers.values_mut().fold(false, |any, peer| peer.take_switched() || any);
-        if !has_switched && self.ticks % REPORT_TICKS != 0 {
+        let switched = self.peers.values_mut().filter_map(|peer| peer.take_switched().then_some(())).count();
+        if switched == 0 && !self.ticks.is_multiple_of(REPORT_TICKS) {
             return;
         }
         let reports = self.peers.iter().flat_map(|(peer, known)| {

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use libp2p::{
-    StreamProtocol,
+    Stream, StreamProtocol,
     core::upgrade::ReadyUpgrade,
     swarm::{
         ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol,
@@ -33,23 +33,19 @@ pub(crate) struct Handler {
     name: StreamProtocol,
     part: Part,
     hello: Hello,
-    link: Option<Link>,
+    link: Option<Link<Stream>>,
+    /// Not reported yet.
     failure: Option<Failure>,
-    /// What was to be said before the stream was there; the behaviour says only hello then.
-    has_failed: bool,
 }
 
 impl Handler {
     pub(super) fn new(name: StreamProtocol, part: Part, hello: Hello) -> Self {
-        Self { name, part, hello, link: None, failure: None, has_failed: false }
+        Self { name, part, hello, link: None, failure: None }
     }
 
     fn fail(&mut self, failure: Failure) {
         self.link = None;
-        if !self.has_failed {
-            self.has_failed = true;
-            self.failure = Some(failure);
-        }
+        self.failure = Some(failure);
     }
 }
 
@@ -83,7 +79,6 @@ impl ConnectionHandler for Handler {
             Poll::Ready(Ok(said)) => Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(said)),
             Poll::Ready(Err(failure)) => {
                 self.link = None;
-                self.has_failed = true;
                 Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(Said::Failed(failure)))
             }
         }

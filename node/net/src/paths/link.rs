@@ -14,7 +14,6 @@ use std::{
 };
 
 use futures::{AsyncRead, AsyncWrite};
-use libp2p::Stream;
 use tokio::time::Instant;
 
 use super::frame::{Decoder, FILLER_BYTES_MAX, Frame, Hello, Malformed, RequestId};
@@ -147,8 +146,8 @@ struct Queues {
 }
 
 /// An open stream.
-pub(super) struct Link {
-    stream: Stream,
+pub(super) struct Link<S> {
+    stream: S,
     queues: Queues,
     /// The rest of a payload whose frame has begun.
     payload: Option<(Arc<Vec<u8>>, usize, usize)>,
@@ -167,8 +166,8 @@ pub(super) struct Link {
     said: VecDeque<Said>,
 }
 
-impl Link {
-    pub(super) fn new(stream: Stream, hello: Hello) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
+    pub(super) fn new(stream: S, hello: Hello) -> Self {
         let mut link = Self {
             stream,
             queues: Queues::default(),
@@ -404,3 +403,7 @@ impl Link {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

@@ -125,7 +125,7 @@ impl Probe {
     /// How long silence is no sign of death: until the next word should have come, and twice that.
     pub(super) fn patience(&self, bytes: u64, most: Duration) -> Duration {
         let expected = self.predicted(bytes).map_or(most, |predicted| predicted.saturating_mul(3));
-        expected.clamp(most / 2, most)
+        expected.clamp(most.checked_div(2).unwrap_or(most), most)
     }
 
     pub(super) fn srtt(&self) -> Option<Duration> {

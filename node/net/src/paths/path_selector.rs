@@ -123,7 +123,7 @@ impl Selector {
         }
         let best = self.best.and_then(|best| live.iter().find(|path| path.id == best));
         let Some(best) = best.copied() else { return false };
-        let gain = (best.score / BETTER_PART).max(GAIN_MIN);
+        let gain = best.score.checked_div(BETTER_PART).unwrap_or_default().max(GAIN_MIN);
         let mut winner: Option<Candidate> = None;
         for (id, track) in &mut self.tracks {
             track.forgive(now);

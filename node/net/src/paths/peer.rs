@@ -310,8 +310,8 @@ impl Peer {
     /// A path that the peer keeps is known by the name that the peer gave it.
     fn on_inbound(&mut self, conn: Conn, name: &str, now: Instant) -> bool {
         let name = format!("from peer: {name}");
-        let is_same = |slot: &&mut Slot| slot.kind == Kind::Inbound && slot.name == name;
-        if !self.slots.iter_mut().any(|mut slot| is_same(&&mut slot)) {
+        let is_same = |slot: &Slot| slot.kind == Kind::Inbound && slot.name == name;
+        if !self.slots.iter().any(is_same) {
             let inbound = self.slots.iter().filter(|slot| slot.kind == Kind::Inbound);
             if inbound.count() >= PATHS_MAX {
                 let unused = |slot: &Slot| slot.kind == Kind::Inbound && slot.conn.is_none();
@@ -324,7 +324,7 @@ impl Peer {
             }
             self.add_slot(name.clone(), Kind::Inbound, now);
         }
-        let Some(slot) = self.slots.iter_mut().find(is_same) else { return false };
+        let Some(slot) = self.slots.iter_mut().find(|slot| is_same(slot)) else { return false };
         slot.address = Some(conn.address.clone());
         // The peer has lost the old one, or it would not have dialled again.
         self.acts.extend(slot.conn.replace(conn).map(|old| Act::Close(old.id)));
@@ -419,3 +419,7 @@ impl Peer {
         self.asked.retain(|_, asked| asked.outgoing.is_wanted());
     }
 }
+
+#[cfg(test)]
+#[path = "peer_tests.rs"]
+mod tests;

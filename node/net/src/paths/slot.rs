@@ -217,7 +217,8 @@ impl Slot {
         }
         let is_pinging = self.awaited.keys().any(|what| matches!(what, Awaited::Ping(_)));
         // Who waits for an answer wants to know soon whether it can still come.
-        let soon = self.confirmed.checked_add(timeouts.path / 4).filter(|_| is_busy).unwrap_or(self.ping_at);
+        let quarter = timeouts.path.checked_div(4).unwrap_or_default();
+        let soon = self.confirmed.checked_add(quarter).filter(|_| is_busy).unwrap_or(self.ping_at);
         if !is_pinging && now >= self.ping_at.min(soon) {
             let nonce = nonce();
             self.ping_at = now.checked_add(timeouts.path_probe).unwrap_or(now);
@@ -225,12 +226,14 @@ impl Slot {
             say.push(Frame::Ping(nonce).into());
         }
         let is_training = self.awaited.keys().any(|what| matches!(what, Awaited::Train(_)));
-        if self.state == PathState::Up && !is_busy && !is_training {
-            if let Some(bytes) = self.probe.train_due(now, timeouts.path_probe, timeouts.path_bulk) {
-                let nonce = nonce();
-                self.awaited.insert(Awaited::Train(nonce), now);
-                say.push(Say::Train { nonce, bytes });
-            }
+        if self.state == PathState::Up
+            && !is_busy
+            && !is_training
+            && let Some(bytes) = self.probe.train_due(now, timeouts.path_probe, timeouts.path_bulk)
+        {
+            let nonce = nonce();
+            self.awaited.insert(Awaited::Train(nonce), now);
+            say.push(Say::Train { nonce, bytes });
         }
         say
     }
