@@ -201,7 +201,8 @@ impl NetHandle {
     }
 
     /// Replaces the paths kept to a peer besides the main connection, at most 8. They are dialled,
-    /// dialled again when lost, and closed when no longer listed. An empty list is a list.
+    /// dialled again when lost, and closed when no longer listed. A peer that leaves the list of peers
+    /// loses them.
     ///
     /// # Errors
     /// [`PathError`]: an unusable name or address, a peer that is not configured (then nothing is

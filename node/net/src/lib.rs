@@ -5,8 +5,8 @@
 //! what arrives. The properties that the rest of the node relies on:
 //!
 //! * **Only members connect.** A peer whose key is not configured is refused after the handshake
-//!   and before any protocol runs. Over TCP the network's id is part of the handshake; over both
-//!   transports it is part of every protocol name and topic, and a peer counts as connected only
+//!   and before any protocol runs. Except over QUIC the network's id is part of the handshake;
+//!   everywhere it is part of every protocol name and topic, and a peer counts as connected only
 //!   once it has shown that it speaks them.
 //! * **Urgent is separate from bulk.** Consensus messages have a protocol of their own, go straight
 //!   to each peer, and overtake everything else on their way to the receiver of events.
@@ -17,7 +17,6 @@
 //!   unanswered, and so slow their sender down; past [`NetLimits::inbox_bytes_per_peer_max`] those
 //!   of that peer are refused. Gossip is held up to [`NetLimits::gossip_inbox_bytes_max`], after
 //!   which new messages are dropped and counted; they are found again by fetching or by sync.
-//!
 //! * **A trade goes by the best path there is, and by another when that dies.** Besides its *main*
 //!   connection a peer may have up to eight *paths* ([`NetHandle::set_paths`]): connections that carry
 //!   [`Protocol::Trade`] and nothing else, so that a slow one never delays a vote. A request is kept
@@ -54,9 +53,9 @@
 //! protocols: who asked asks again. A path dialled at a main listener, or the reverse, is closed, with
 //! a line in the log of both.
 //!
-//! Deliberately absent: discovery of strangers, public relays, hole punching, DNS, and any knowledge of
-//! what the bytes mean. Delivery is not guaranteed: gossip and consensus messages can be lost when a connection
-//! is, and the protocols above must ask or say again.
+//! Deliberately absent: discovery of strangers, public relays, hole punching, DNS, and any knowledge
+//! of what the bytes mean. Delivery is not guaranteed: gossip and consensus messages can be lost when
+//! a connection is, and the protocols above must ask or say again.
 
 mod arrival;
 mod behaviour;

@@ -362,12 +362,12 @@ async fn a_narrow_path_is_told_from_a_wide_one() {
     })
     .await;
     show(&bank, id);
-    // Measuring costs little: a hundredth, pings, and the handshakes.
+    // Measuring costs little: a hundredth on average, of which a train may fall into these seconds.
     let (before, start) = (narrow.bytes(), Instant::now());
     tokio::time::sleep(Duration::from_secs(5)).await;
     let rate = (narrow.bytes() - before) as f64 / start.elapsed().as_secs_f64();
     eprintln!("measuring costs {rate:.0} B/s on the narrow path");
-    assert!(rate < 10_000.0, "{rate}");
+    assert!(rate < 30_000.0, "{rate}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -381,6 +381,17 @@ async fn long_requests_survive_a_cut() {
     eprintln!("the slowest of 40 of 256 KiB took {:?}", took.iter().max().unwrap());
     show(&net.bank, net.id());
     net.assert_each_delivered_once(40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_path_that_loses_datagrams_loses_no_requests() {
+    let net = four([60, 60, 5, 60, 60], Duration::ZERO).await;
+    eventually("QUIC is the best", || best(&net.bank, net.id()) == "quic").await;
+    net.quic.set(Link { delay: ms(5), loss_permille: 30, ..Link::default() });
+    net.ask(0, 500, 16, 1024).await;
+    show(&net.bank, net.id());
+    net.assert_each_delivered_once(500);
+    assert!(report(&net.bank, net.id(), "quic").unwrap().sent > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -556,6 +567,81 @@ async fn paths_are_closed_when_removed_and_wrong_ones_change_nothing() {
     .await;
     is_up(&bank, id, &["main", "b"]).await;
     assert_eq!(report(&bank, id, "b").unwrap().failed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn paths_are_known_on_listeners_of_all_addresses() {
+    let any = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1", "/ip4/0.0.0.0/tcp/0/ws"];
+    let (institution, events) =
+        stemma_net::start(config(INSTITUTION, &any[..2], &any, vec![peer(BANK, vec![])])).await.unwrap();
+    let _seen = serve(&institution, events, Duration::ZERO);
+    let local = |all: Vec<Multiaddr>, part: &str| {
+        let fits = |address: &&Multiaddr| address.to_string().starts_with("/ip4/127.0.0.1/") && kind(address) == part;
+        all.iter().find(fits).cloned()
+    };
+    for main in ["tcp", "quic-v1"] {
+        let found = || {
+            let paths = ["tcp", "quic-v1", "ws"].map(|part| local(institution.path_listen_addresses(), part));
+            (local(institution.listen_addresses(), main), paths)
+        };
+        eventually("the system says on which addresses", || {
+            found().0.is_some() && found().1.iter().all(Option::is_some)
+        })
+        .await;
+        let (main, [tcp, quic, websocket]) = found();
+        let members = vec![peer(INSTITUTION, vec![main.unwrap()])];
+        let (bank, events) = stemma_net::start(config(BANK, &[], &[], members)).await.unwrap();
+        ignore(events);
+        let id = institution.local_peer_id();
+        let paths = [("tcp", tcp), ("quic", quic), ("ws", websocket)].map(|(name, at)| path(name, at.unwrap()));
+        bank.set_paths(id, paths.into()).await.unwrap();
+        is_up(&bank, id, &["main", "tcp", "quic", "ws"]).await;
+        assert_eq!(bank.connected(), [id]);
+        bank.shutdown().await;
+        eventually("the institution knows", || institution.connected().is_empty()).await;
+    }
+}
+
+fn kind(address: &Multiaddr) -> &'static str {
+    match address.to_string() {
+        text if text.ends_with("/ws") => "ws",
+        text if text.ends_with("/quic-v1") => "quic-v1",
+        _ => "tcp",
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_path_to_a_main_listener_is_closed_and_harms_nothing() {
+    for listen in [TCP, QUIC] {
+        let (institution, events) =
+            stemma_net::start(config(INSTITUTION, &[listen], &[listen], vec![peer(BANK, vec![])])).await.unwrap();
+        let _seen = serve(&institution, events, Duration::ZERO);
+        let at = institution.listen_addresses();
+        // And the reverse: a main connection to a path listener.
+        let paths = institution.path_listen_addresses();
+        let (bank, mut events) =
+            stemma_net::start(config(BANK, &[], &[], vec![peer(INSTITUTION, at.clone())])).await.unwrap();
+        let id = institution.local_peer_id();
+        is_up(&bank, id, &["main"]).await;
+        eventually("connected", || bank.connected() == [id]).await;
+        bank.set_paths(id, vec![path("wrong", at[0].clone())]).await.unwrap();
+        for n in 0..100_u8 {
+            assert_eq!(bank.request(id, Protocol::Trade, vec![n]).await.unwrap(), [n]);
+            tokio::time::sleep(ms(10)).await;
+        }
+        assert_eq!(report(&bank, id, "main").unwrap().failed, 0);
+        assert_ne!(report(&bank, id, "wrong").unwrap().state, PathState::Up);
+        let mut lost = false;
+        while let Ok(event) = events.try_recv() {
+            lost |= matches!(event, NetEvent::Disconnected { .. });
+        }
+        assert!(!lost, "the main connection was lost");
+        bank.shutdown().await;
+        let (bank, events) = stemma_net::start(config(BANK, &[], &[], vec![peer(INSTITUTION, paths)])).await.unwrap();
+        ignore(events);
+        tokio::time::sleep(ms(500)).await;
+        assert!(bank.connected().is_empty());
+    }
 }
 
 fn id_of(net: &NetHandle) -> PeerId {

@@ -33,9 +33,8 @@ use super::{
     handler::{Handler, Part},
     incoming::Arrival,
     link::{Failure, Said, Say},
-    path_probe::TYPICAL_BYTES,
     peer::{Act, MAIN, Peer},
-    report::{PATHS_MAX, PathAddress, PathReport, PathState, Transport},
+    report::{PATHS_MAX, PathAddress, PathReport, PathState},
     role::{Role, Roles, is_circuit},
     slot::{Awaited, Kind, Slot},
 };
@@ -357,7 +356,7 @@ impl Paths {
         }
         let reports = self.peers.iter().flat_map(|(peer, known)| {
             let best = known.best();
-            known.slots.iter().filter_map(move |slot| report(*peer, slot, best == Some(slot.id)))
+            known.slots.iter().filter_map(move |slot| slot.report(*peer, best == Some(slot.id)))
         });
         self.reports.send_replace(reports.collect());
     }
@@ -474,27 +473,4 @@ fn dial_due(slot: &mut Slot, now: Instant, circuits: &Circuits) -> Option<Multia
         slot.set_state(PathState::Connecting, now);
     }
     Some(address)
-}
-
-fn report(peer: PeerId, slot: &Slot, best: bool) -> Option<PathReport> {
-    let is_gone = slot.kind == Kind::Inbound && slot.conn.is_none();
-    let address = slot.address.clone().filter(|_| !is_gone)?;
-    Some(PathReport {
-        peer,
-        name: slot.name.clone(),
-        transport: Transport::of(&address),
-        address,
-        state: slot.state(),
-        rtt_smoothed: slot.probe.srtt(),
-        rtt_min: slot.probe.least(),
-        rtt_variance: slot.probe.variance(),
-        throughput_bytes_per_s: slot.probe.rate(),
-        score: slot.probe.predicted(TYPICAL_BYTES),
-        best,
-        sent: slot.tally.sent,
-        failed: slot.tally.failed,
-        resent: slot.tally.resent,
-        switches: slot.tally.switches,
-        since: slot.since(),
-    })
 }

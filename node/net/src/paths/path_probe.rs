@@ -146,7 +146,9 @@ impl Probe {
     }
 
     fn next_train_bytes(&self) -> u64 {
-        self.train_bytes.max(TRAIN_BYTES_MIN)
+        // Not over a second's worth, behind which a request that comes meanwhile would wait.
+        let most = self.rate.unwrap_or(u64::MAX).max(TRAIN_BYTES_MIN);
+        self.train_bytes.clamp(TRAIN_BYTES_MIN, most)
     }
 
     fn least_or_zero_us(&self) -> u64 {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use libp2p::{Multiaddr, swarm::ConnectionId};
+use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 use tokio::time::Instant;
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     link::{Sample, Say},
     path_probe::{Probe, TYPICAL_BYTES},
     path_selector::{Candidate, PathId},
-    report::PathState,
+    report::{PathReport, PathState, Transport},
 };
 
 /// What a path that has not been measured is taken for.
@@ -112,16 +112,36 @@ impl Slot {
         self.state
     }
 
-    pub(super) fn since(&self) -> SystemTime {
-        self.since
-    }
-
     pub(super) fn set_state(&mut self, state: PathState, now: Instant) {
         if self.state != state {
             self.state = state;
             self.since = SystemTime::now();
             self.changed = now;
         }
+    }
+
+    /// What to show; nothing before there was a connection, or of one that the peer has given up.
+    pub(super) fn report(&self, peer: PeerId, best: bool) -> Option<PathReport> {
+        let is_gone = self.kind == Kind::Inbound && self.conn.is_none();
+        let address = self.address.clone().filter(|_| !is_gone)?;
+        Some(PathReport {
+            peer,
+            name: self.name.clone(),
+            transport: Transport::of(&address),
+            address,
+            state: self.state,
+            rtt_smoothed: self.probe.srtt(),
+            rtt_min: self.probe.least(),
+            rtt_variance: self.probe.variance(),
+            throughput_bytes_per_s: self.probe.rate(),
+            score: self.probe.predicted(TYPICAL_BYTES),
+            best,
+            sent: self.tally.sent,
+            failed: self.tally.failed,
+            resent: self.tally.resent,
+            switches: self.tally.switches,
+            since: self.since,
+        })
     }
 
     /// How long it has been as it is.
