@@ -384,6 +384,22 @@ async fn long_requests_survive_a_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_again_while_it_is_worked_on_is_delivered_once() {
+    let net = four([60, 5, 30, 40, 80], Duration::from_secs(3)).await;
+    eventually("TCP is the best", || best(&net.bank, net.id()) == "tcp").await;
+    let (took, ()) = tokio::join!(net.ask(0, 20, 20, 1024), async {
+        eventually("all are with the application", || net.seen.lock().unwrap().len() == 20).await;
+        net.tcp.cut();
+    });
+    // Answered by the path that they came by last, although the first one heals only later.
+    assert!(took.iter().all(|took| *took < Duration::from_secs(5)), "{took:?}");
+    eventually("all were sent again", || report(&net.bank, net.id(), "tcp").unwrap().resent == 20).await;
+    net.tcp.heal();
+    eventually("TCP is up", || report(&net.bank, net.id(), "tcp").unwrap().state == PathState::Up).await;
+    net.assert_each_delivered_once(20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_path_that_loses_datagrams_loses_no_requests() {
     let net = four([60, 60, 5, 60, 60], Duration::ZERO).await;
     eventually("QUIC is the best", || best(&net.bank, net.id()) == "quic").await;
