@@ -1,3 +1,5 @@
+//! One stream's two ends over a pipe in memory.
+
 #![allow(clippy::unwrap_used, clippy::panic, clippy::arithmetic_side_effects, reason = "tests may panic")]
 
 use std::sync::Mutex;

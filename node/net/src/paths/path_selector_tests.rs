@@ -1,3 +1,5 @@
+//! Choices among made-up paths.
+
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "tests may panic")]
 
 use super::*;

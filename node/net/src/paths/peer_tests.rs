@@ -1,3 +1,5 @@
+//! One peer's paths without connections: the time and what happens are made up.
+
 #![allow(clippy::unwrap_used, clippy::panic, clippy::arithmetic_side_effects, reason = "tests may panic")]
 
 use std::{sync::Arc, time::Duration};
