@@ -7,17 +7,18 @@ use libp2p::{
     allow_block_list::NotAllowed,
     gossipsub, ping,
     request_response::{Event as ExchangeEvent, Message},
-    swarm::{DialError, ListenError, SwarmEvent},
+    swarm::{ConnectionError, ConnectionId, DialError, ListenError, SwarmEvent},
 };
 use tokio::time::Instant;
 
 use super::{
     behaviour::WireEvent,
     event::{NetEvent, count},
-    exchange::Lane,
+    exchange::{Lane, Protocol},
     gossip::GOSSIP_BYTES_MAX,
-    inbox::Held,
+    inbox::{Held, WayBack},
     outbox::explain,
+    paths::{PathEvent, Role, is_circuit},
     swarm::{Task, random},
 };
 
@@ -25,16 +26,24 @@ impl Task {
     pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<WireEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
-            SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 let address = endpoint.get_remote_address().clone();
-                tracing::debug!(peer = %peer_id, %address, "a connection is up");
-                self.peers.on_established(&peer_id, address, Instant::now());
+                let role = self.swarm.behaviour().paths().roles().of(connection_id);
+                tracing::debug!(peer = %peer_id, %address, ?role, "a connection is up");
+                self.dialling.remove(&connection_id);
+                if role == Role::Main {
+                    self.mains.entry(peer_id).or_default().insert(connection_id);
+                    self.peers.on_established(&peer_id, address, Instant::now());
+                }
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
-                tracing::debug!(peer = %peer_id, ?cause, "the last connection is gone");
-                self.on_gone(peer_id);
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                self.on_closed(peer_id, connection_id, cause.as_ref());
             }
-            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                let Some(peer) = self.dialling.remove(&connection_id) else {
+                    tracing::debug!(%error, "dialling a path failed");
+                    return;
+                };
                 if let DialError::WrongPeerId { obtained, address } = &error {
                     tracing::warn!(%peer, %obtained, ?address, "another node answers at its address");
                 } else {
@@ -45,22 +54,45 @@ impl Task {
             SwarmEvent::IncomingConnectionError { peer_id, send_back_addr, error, .. } => {
                 self.on_refused(peer_id, &send_back_addr, &error);
             }
-            SwarmEvent::NewListenAddr { address, .. } => {
-                tracing::info!(%address, "listening");
-                self.controls.status.send_modify(|status| status.listening.push(address));
+            SwarmEvent::NewListenAddr { listener_id, address } => {
+                let is_path = self.swarm.behaviour().paths().roles().is_path_listener(listener_id);
+                tracing::info!(%address, is_path, "listening");
+                self.controls.status.send_modify(|status| match is_path {
+                    true => status.path_listening.push(address),
+                    false => status.listening.push(address),
+                });
             }
-            SwarmEvent::ExpiredListenAddr { address, .. } => {
-                tracing::warn!(%address, "no longer listening");
-                self.controls.status.send_modify(|status| status.listening.retain(|known| *known != address));
-            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => self.on_deaf(&[address]),
             SwarmEvent::ListenerClosed { addresses, reason, .. } => {
-                tracing::error!(?addresses, ?reason, "no longer listening");
-                self.controls.status.send_modify(|status| status.listening.retain(|a| !addresses.contains(a)));
+                // A relay that goes is not ours to answer for, and has a line of its own.
+                if !addresses.iter().all(is_circuit) {
+                    tracing::error!(?addresses, ?reason, "a listener has closed");
+                }
+                self.on_deaf(&addresses);
             }
             SwarmEvent::ListenerError { error, .. } => {
                 tracing::warn!(%error, "a listener failed to accept");
             }
             _ => {}
+        }
+    }
+
+    fn on_deaf(&mut self, addresses: &[Multiaddr]) {
+        for address in addresses {
+            tracing::warn!(%address, "no longer listening");
+        }
+        self.controls.status.send_modify(|status| {
+            status.listening.retain(|known| !addresses.contains(known));
+            status.path_listening.retain(|known| !addresses.contains(known));
+        });
+    }
+
+    fn on_closed(&mut self, peer: PeerId, connection: ConnectionId, cause: Option<&ConnectionError>) {
+        let Some(mains) = self.mains.get_mut(&peer) else { return };
+        if mains.remove(&connection) && mains.is_empty() {
+            self.mains.remove(&peer);
+            tracing::debug!(%peer, ?cause, "the last main connection is gone");
+            self.on_gone(peer);
         }
     }
 
@@ -89,7 +121,7 @@ impl Task {
     fn on_behaviour_event(&mut self, event: WireEvent) {
         match event {
             WireEvent::Gossip(event) => self.on_gossip(event),
-            WireEvent::Trade(event) => self.on_exchange(Lane::Trade, event),
+            WireEvent::Paths(event) => self.on_path_event(event),
             WireEvent::Sync(event) => self.on_exchange(Lane::Sync, event),
             WireEvent::Fetch(event) => self.on_exchange(Lane::Fetch, event),
             WireEvent::Consensus(event) => self.on_exchange(Lane::Consensus, event),
@@ -100,6 +132,8 @@ impl Task {
                 }
             }
             WireEvent::Ping(_) => {}
+            WireEvent::Circuits(event) => tracing::debug!(?event, "a circuit"),
+            WireEvent::Relay(event) => tracing::debug!(?event, "relaying"),
             // These two have no events.
             WireEvent::Allowed(never) | WireEvent::Limits(never) => match never {},
         }
@@ -121,6 +155,8 @@ impl Task {
                     self.show_connected();
                 }
             }
+            // A peer that has shown otherwise has a stray connection, for ping to judge.
+            gossipsub::Event::GossipsubNotSupported { peer_id: peer } if self.peers.is_ready(&peer) => {}
             gossipsub::Event::GossipsubNotSupported { peer_id: peer } => {
                 self.refuse_foreign(peer);
             }
@@ -133,12 +169,25 @@ impl Task {
         }
     }
 
+    fn on_path_event(&mut self, event: PathEvent) {
+        match event {
+            PathEvent::Request { peer, id, data } => {
+                let held = Held { from: peer, data, way_back: WayBack::Paths(peer, id) };
+                if !self.inbox.push_held(Some(Protocol::Trade), held) {
+                    count(&self.controls.counters.refused_in, 1);
+                    self.swarm.behaviour_mut().paths_mut().answer(peer, id, None);
+                }
+            }
+            PathEvent::Announced { peer, data } => self.inbox.push_announced(peer, data),
+        }
+    }
+
     fn on_exchange(&mut self, lane: Lane, event: ExchangeEvent<Arc<Vec<u8>>, Vec<u8>>) {
         match event {
             ExchangeEvent::Message { peer, message, .. } => match message {
                 Message::Request { request, channel, .. } => {
                     let data = Arc::unwrap_or_clone(request);
-                    let held = Held { from: peer, data, channel };
+                    let held = Held { from: peer, data, way_back: WayBack::Lane(lane, channel) };
                     if !self.inbox.push_held(lane.protocol(), held) {
                         count(&self.controls.counters.refused_in, 1);
                     }

@@ -1,6 +1,6 @@
 //! What a node must be told to join its network, and every limit with its default.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -9,7 +9,10 @@ use libp2p::{
 };
 use zeroize::Zeroizing;
 
-use super::error::NetError;
+use super::{
+    error::{NetError, PathError},
+    paths::{MAIN, NAME_BYTES_MAX, PATHS_MAX, PathAddress, relay_of},
+};
 
 /// A member that may connect.
 #[derive(Debug, Clone)]
@@ -45,6 +48,14 @@ pub struct NetTimeouts {
     pub ping_interval: Duration,
     /// Silence after a ping that ends the connection. Default 10 s.
     pub ping_timeout: Duration,
+    /// Longest silence after something sent by a path that must be confirmed; then the path is
+    /// suspect, and what is not answered is sent again by another. A path that is usually quick is
+    /// suspect sooner, after half of this at the least. Default 1 s.
+    pub path: Duration,
+    /// Time between measurements of each path's round trip. Default 1 s.
+    pub path_probe: Duration,
+    /// Shortest time between measurements of each path's throughput. Default 10 s.
+    pub path_bulk: Duration,
 }
 
 impl Default for NetTimeouts {
@@ -61,6 +72,9 @@ impl Default for NetTimeouts {
             stable: Duration::from_secs(10),
             ping_interval: Duration::from_secs(5),
             ping_timeout: Duration::from_secs(10),
+            path: Duration::from_secs(1),
+            path_probe: Duration::from_secs(1),
+            path_bulk: Duration::from_secs(10),
         }
     }
 }
@@ -68,8 +82,9 @@ impl Default for NetTimeouts {
 /// How much may be held or open at once.
 #[derive(Debug, Clone)]
 pub struct NetLimits {
-    /// Connections with one peer. More than one is normal: both sides may dial at once, and a
-    /// restarted peer may be back before its old connection is known to be dead. Default 4.
+    /// Main connections with one peer. More than one is normal: both sides may dial at once, and a
+    /// restarted peer may be back before its old connection is known to be dead. Paths come on top.
+    /// Default 4.
     pub connections_per_peer_max: u32,
     /// Sockets accepted whose handshake is not over; strangers count here only. Default 256.
     pub handshakes_max: u32,
@@ -116,6 +131,13 @@ pub struct NetConfig {
     pub network_id: [u8; 32],
     /// Addresses to listen on, TCP or QUIC; port 0 lets the system choose. May be empty.
     pub listen: Vec<Multiaddr>,
+    /// Addresses to listen on for paths, none of which is in `listen`: TCP, QUIC, WebSocket
+    /// (`/ip…/tcp/…/ws`), or a reservation at a member that relays,
+    /// `<its path listener>/p2p/<its id>/p2p-circuit`, which is asked for again whenever it is lost.
+    pub path_listen: Vec<Multiaddr>,
+    /// Whether members may reach each other through this node (circuit relay v2), by its path
+    /// listeners.
+    pub relay: bool,
     /// Every member that may connect. An entry with our own key is ignored.
     pub peers: Vec<PeerConfig>,
     /// Times, with defaults.
@@ -131,6 +153,8 @@ impl NetConfig {
             network_key,
             network_id,
             listen: Vec::new(),
+            path_listen: Vec::new(),
+            relay: false,
             peers: Vec::new(),
             timeouts: NetTimeouts::default(),
             limits: NetLimits::default(),
@@ -155,6 +179,8 @@ impl fmt::Debug for NetConfig {
             .field("network_key", &"(secret)")
             .field("network_id", &hex::encode(self.network_id))
             .field("listen", &self.listen)
+            .field("path_listen", &self.path_listen)
+            .field("relay", &self.relay)
             .field("peers", &self.peers)
             .field("timeouts", &self.timeouts)
             .field("limits", &self.limits)
@@ -211,6 +237,52 @@ pub(super) fn check_listenable(address: &Multiaddr) -> Result<(), NetError> {
     if known { Ok(()) } else { Err(NetError::UnsupportedAddress(address.clone())) }
 }
 
+/// Accepts what [`check_listenable`] does, WebSocket, and circuits through a relay at one of these.
+pub(super) fn check_path_listenable(address: &Multiaddr) -> Result<(), NetError> {
+    let refused = || NetError::UnsupportedAddress(address.clone());
+    let mut bare = address.clone();
+    if let Some((relay, at)) = relay_of(address) {
+        let whole = at.clone().with(Part::P2p(relay)).with(Part::P2pCircuit);
+        if whole != *address {
+            return Err(refused());
+        }
+        bare = at;
+    }
+    if let Some(Part::Ws(path)) = bare.iter().last() {
+        if path != "/" {
+            return Err(refused());
+        }
+        bare.pop();
+        if !bare.iter().any(|part| matches!(part, Part::Tcp(_))) {
+            return Err(refused());
+        }
+    }
+    check_listenable(&bare).map_err(|_| refused())
+}
+
+/// Checks paths to a peer as a whole, and takes the peer's own `/p2p/…` off their addresses.
+pub(super) fn parse_paths(peer: PeerId, mut paths: Vec<PathAddress>) -> Result<Vec<PathAddress>, PathError> {
+    if paths.len() > PATHS_MAX {
+        return Err(PathError::TooMany { count: paths.len(), limit: PATHS_MAX });
+    }
+    let mut names = BTreeSet::new();
+    for PathAddress { name, address } in &mut paths {
+        let is_fit = !name.is_empty() && name.len() <= NAME_BYTES_MAX && name != MAIN;
+        if !is_fit || !names.insert(name.clone()) {
+            return Err(PathError::Name(name.clone()));
+        }
+        let whole = address.clone();
+        if address.iter().last() == Some(Part::P2p(peer)) {
+            address.pop();
+        }
+        let is_through_itself = relay_of(address).is_some_and(|(relay, _)| relay == peer);
+        if is_through_itself || check_path_listenable(address).is_err() {
+            return Err(PathError::UnsupportedAddress(whole));
+        }
+    }
+    Ok(paths)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "tests may panic")]
 mod tests {
@@ -232,5 +304,40 @@ mod tests {
         for bad in ["/dns4/example.org/tcp/1", "/ip4/127.0.0.1/udp/1", "/ip4/1.1.1.1/tcp/1/ws"] {
             assert!(check_listenable(&bad.parse().unwrap()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn paths_may_go_by_websocket_and_through_others() {
+        let [peer, relay] = [1, 2].map(|seed| {
+            let key = Keypair::ed25519_from_bytes([seed; 32]).unwrap();
+            key.public().to_peer_id()
+        });
+        let path = |address: String| vec![PathAddress { name: "a".into(), address: address.parse().unwrap() }];
+        for good in ["/ip4/1.1.1.1/tcp/1", "/ip4/1.1.1.1/tcp/1/ws", "/ip6/::1/udp/1/quic-v1"] {
+            for through in [String::new(), format!("/p2p/{relay}/p2p-circuit")] {
+                for tail in [String::new(), format!("/p2p/{peer}")] {
+                    let parsed = parse_paths(peer, path(format!("{good}{through}{tail}"))).unwrap();
+                    assert_eq!(parsed, path(format!("{good}{through}")));
+                }
+            }
+        }
+        for bad in [
+            "/dns4/example.org/tcp/1/ws".into(),
+            "/ip4/1.1.1.1/udp/1/ws".into(),
+            "/ip4/1.1.1.1/tcp/1/wss".into(),
+            "/ip4/1.1.1.1/tcp/1/p2p-circuit".into(),
+            format!("/ip4/1.1.1.1/tcp/1/p2p/{relay}"),
+            format!("/ip4/1.1.1.1/tcp/1/p2p/{peer}/p2p-circuit"),
+            format!("/ip4/1.1.1.1/tcp/1/p2p/{relay}/p2p-circuit/p2p/{relay}"),
+        ] {
+            let refused = parse_paths(peer, path(bad.clone()));
+            assert!(matches!(refused, Err(PathError::UnsupportedAddress(_))), "{bad}");
+        }
+        let named = |name: &str| PathAddress { name: name.into(), address: "/ip4/1.1.1.1/tcp/1".parse().unwrap() };
+        for bad in [vec![named("")], vec![named("main")], vec![named("a"), named("a")], vec![named(&"a".repeat(65))]] {
+            assert!(matches!(parse_paths(peer, bad), Err(PathError::Name(_))));
+        }
+        let many = (0..9).map(|n| named(&n.to_string())).collect();
+        assert!(matches!(parse_paths(peer, many), Err(PathError::TooMany { count: 9, limit: 8 })));
     }
 }

@@ -19,8 +19,10 @@ pub enum NetError {
         #[source]
         source: libp2p::identity::DecodingError,
     },
-    /// The caller's fault: the address is neither `/ip4|ip6/…/tcp/…` nor `/ip4|ip6/…/udp/…/quic-v1`.
-    #[error("{0} is not a TCP or QUIC address by number (expected e.g. /ip4/10.0.0.1/tcp/4001)")]
+    /// The caller's fault: a main address is neither `/ip4|ip6/…/tcp/…` nor
+    /// `/ip4|ip6/…/udp/…/quic-v1`, or a path listener is neither of these nor `/ip4|ip6/…/tcp/…/ws` nor
+    /// a circuit `…/p2p/<relay>/p2p-circuit`.
+    #[error("{0} is not an address by number that can be used here (expected e.g. /ip4/10.0.0.1/tcp/4001)")]
     UnsupportedAddress(Multiaddr),
     /// The machine's or the caller's fault: the address cannot be listened on.
     #[error("cannot listen on {address}")]
@@ -34,6 +36,31 @@ pub enum NetError {
     /// Our fault: the transports or behaviours could not be put together.
     #[error("cannot build the network: {0}")]
     Build(String),
+    /// The network has been shut down.
+    #[error("the network has been shut down")]
+    Stopped,
+}
+
+/// Why the paths to a peer could not be replaced. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PathError {
+    /// The caller's fault: more paths than are kept to one peer.
+    #[error("{count} paths are over the limit of {limit}")]
+    TooMany {
+        /// How many were given.
+        count: usize,
+        /// How many are kept.
+        limit: usize,
+    },
+    /// The caller's fault: a name is empty, too long, `main`, or given twice.
+    #[error("{0:?} cannot be a path's name: it must be unique, of 1 to 64 bytes, and not \"main\"")]
+    Name(String),
+    /// The caller's fault: the address is of none of the forms that a path may have.
+    #[error("{0} cannot be a path's address (expected TCP, QUIC or WebSocket by number, or a circuit)")]
+    UnsupportedAddress(Multiaddr),
+    /// The caller's fault: the peer is not in the list of peers.
+    #[error("the peer is not configured")]
+    UnknownPeer,
     /// The network has been shut down.
     #[error("the network has been shut down")]
     Stopped,

@@ -47,7 +47,16 @@ pub enum NetEvent {
         /// The other end of its first connection.
         address: Multiaddr,
     },
-    /// The last connection with a peer is gone. It is being dialled again.
+    /// What a peer announces of itself by [`super::NetHandle::set_announcement`]: said when its main
+    /// connection comes up and again when it changes.
+    Announced {
+        /// Who.
+        peer: PeerId,
+        /// Its bytes, at most 4 KiB.
+        data: Vec<u8>,
+    },
+    /// The last main connection with a peer is gone. It is being dialled again. Trades may still go
+    /// by other paths.
     Disconnected {
         /// Who.
         peer: PeerId,
@@ -67,6 +76,7 @@ impl fmt::Debug for NetEvent {
                 write!(f, "Consensus({} bytes, from {from})", data.len())
             }
             Self::Connected { peer, address } => write!(f, "Connected({peer} at {address})"),
+            Self::Announced { peer, data } => write!(f, "Announced({} bytes, by {peer})", data.len()),
             Self::Disconnected { peer } => write!(f, "Disconnected({peer})"),
         }
     }

@@ -37,68 +37,17 @@ impl Protocol {
 
     /// Longest request in bytes.
     pub const fn request_bytes_max(self) -> usize {
-        Lane::of(self).request_bytes_max()
+        match self {
+            Self::Trade => 256 * KIB,
+            Self::Sync | Self::Fetch => MIB,
+        }
     }
 
     /// Longest answer in bytes.
     pub const fn answer_bytes_max(self) -> usize {
-        Lane::of(self).answer_bytes_max()
-    }
-}
-
-/// A protocol on the wire: those for requests, and the one for consensus messages, whose answers
-/// are empty and only say that the message has been handed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Lane {
-    Trade,
-    Sync,
-    Fetch,
-    Consensus,
-}
-
-impl Lane {
-    pub(super) const ALL: [Self; 4] = [Self::Trade, Self::Sync, Self::Fetch, Self::Consensus];
-
-    pub(super) const fn of(protocol: Protocol) -> Self {
-        match protocol {
-            Protocol::Trade => Self::Trade,
-            Protocol::Sync => Self::Sync,
-            Protocol::Fetch => Self::Fetch,
-        }
-    }
-
-    /// The protocol that the node knows this lane by; none for consensus.
-    pub(super) const fn protocol(self) -> Option<Protocol> {
-        match self {
-            Self::Trade => Some(Protocol::Trade),
-            Self::Sync => Some(Protocol::Sync),
-            Self::Fetch => Some(Protocol::Fetch),
-            Self::Consensus => None,
-        }
-    }
-
-    pub(super) const fn request_bytes_max(self) -> usize {
-        match self {
-            Self::Trade => 256 * KIB,
-            Self::Sync | Self::Fetch => MIB,
-            Self::Consensus => 4 * MIB,
-        }
-    }
-
-    pub(super) const fn answer_bytes_max(self) -> usize {
         match self {
             Self::Trade => 256 * KIB,
             Self::Sync | Self::Fetch => 16 * MIB,
-            Self::Consensus => 0,
-        }
-    }
-
-    /// Requests to one peer that are on their way at once; others wait here.
-    pub(super) const fn window(self) -> usize {
-        match self {
-            Self::Trade | Self::Consensus => 32,
-            Self::Sync => 4,
-            Self::Fetch => 8,
         }
     }
 
@@ -107,7 +56,68 @@ impl Lane {
             Self::Trade => timeouts.trade,
             Self::Sync => timeouts.sync,
             Self::Fetch => timeouts.fetch,
-            Self::Consensus => timeouts.consensus,
+        }
+    }
+}
+
+/// A protocol with a stream for each request: those for requests except trades, which have paths,
+/// and the one for consensus messages, whose answers are empty and only say that the message has
+/// been handed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Lane {
+    Sync,
+    Fetch,
+    Consensus,
+}
+
+impl Lane {
+    pub(super) const ALL: [Self; 3] = [Self::Sync, Self::Fetch, Self::Consensus];
+
+    /// The lane of a protocol; none for trades.
+    pub(super) const fn of(protocol: Protocol) -> Option<Self> {
+        match protocol {
+            Protocol::Trade => None,
+            Protocol::Sync => Some(Self::Sync),
+            Protocol::Fetch => Some(Self::Fetch),
+        }
+    }
+
+    /// The protocol that the node knows this lane by; none for consensus.
+    pub(super) const fn protocol(self) -> Option<Protocol> {
+        match self {
+            Self::Sync => Some(Protocol::Sync),
+            Self::Fetch => Some(Protocol::Fetch),
+            Self::Consensus => None,
+        }
+    }
+
+    pub(super) const fn request_bytes_max(self) -> usize {
+        match self.protocol() {
+            Some(protocol) => protocol.request_bytes_max(),
+            None => 4 * MIB,
+        }
+    }
+
+    pub(super) const fn answer_bytes_max(self) -> usize {
+        match self.protocol() {
+            Some(protocol) => protocol.answer_bytes_max(),
+            None => 0,
+        }
+    }
+
+    /// Requests to one peer that are on their way at once; others wait here.
+    pub(super) const fn window(self) -> usize {
+        match self {
+            Self::Consensus => 32,
+            Self::Sync => 4,
+            Self::Fetch => 8,
+        }
+    }
+
+    pub(super) const fn timeout(self, timeouts: &NetTimeouts) -> Duration {
+        match self.protocol() {
+            Some(protocol) => protocol.timeout(timeouts),
+            None => timeouts.consensus,
         }
     }
 
@@ -119,7 +129,6 @@ impl Lane {
 
     fn wire_name(self, network_tag: &str) -> Result<StreamProtocol, NetError> {
         let name = match self {
-            Self::Trade => "trade",
             Self::Sync => "sync",
             Self::Fetch => "fetch",
             Self::Consensus => "consensus",

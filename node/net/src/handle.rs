@@ -8,11 +8,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     behaviour,
     config::{self, NetConfig, NetTimeouts, PeerConfig},
-    error::{NetError, RequestError, SendError},
+    error::{NetError, PathError, RequestError, SendError},
     event::{Counters, NetEvent, NetStats},
     exchange::{Lane, Protocol},
     gossip::{GOSSIP_BYTES_MAX, Topic},
     outbox::Outgoing,
+    paths::{ANNOUNCEMENT_BYTES_MAX, PathAddress, PathReport},
     swarm::Task,
 };
 
@@ -40,8 +41,10 @@ impl From<PeerId> for Recipient {
 /// What the task is told.
 pub(super) enum Command {
     Publish { topic: Topic, data: Vec<u8> },
-    Request { peer: PeerId, lane: Lane, outgoing: Outgoing },
+    Request { peer: PeerId, protocol: Protocol, outgoing: Outgoing },
     SetPeers { peers: Vec<(PeerId, Vec<Multiaddr>)> },
+    SetPaths { peer: PeerId, paths: Vec<PathAddress>, done: oneshot::Sender<bool> },
+    Announce { data: Vec<u8> },
 }
 
 /// A consensus message for the task.
@@ -55,6 +58,7 @@ pub(super) struct ConsensusCommand {
 pub(super) struct Status {
     pub(super) connected: Vec<PeerId>,
     pub(super) listening: Vec<Multiaddr>,
+    pub(super) path_listening: Vec<Multiaddr>,
 }
 
 /// The task's ends of the channels to the handles.
@@ -78,6 +82,7 @@ struct Shared {
     commands: mpsc::Sender<Command>,
     consensus: mpsc::Sender<ConsensusCommand>,
     status: watch::Receiver<Status>,
+    paths: watch::Receiver<Vec<PathReport>>,
     stop: watch::Sender<bool>,
     done: watch::Receiver<()>,
     counters: Arc<Counters>,
@@ -94,10 +99,14 @@ pub async fn start(config: NetConfig) -> Result<(NetHandle, mpsc::Receiver<NetEv
     for address in &config.listen {
         config::check_listenable(address)?;
     }
+    for address in &config.path_listen {
+        config::check_path_listenable(address)?;
+    }
     let mut peers = config::parse_peers(&config.peers)?;
     peers.retain(|(id, _)| *id != local);
     let ids: Vec<PeerId> = peers.iter().map(|(id, _)| *id).collect();
-    let swarm = behaviour::build(&config, key, &ids)?;
+    let (paths_out, paths) = watch::channel(Vec::new());
+    let swarm = behaviour::build(&config, key, &ids, paths_out)?;
 
     let (events, receiver) = mpsc::channel(config.limits.event_channel_max.max(1));
     let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
@@ -118,10 +127,10 @@ pub async fn start(config: NetConfig) -> Result<(NetHandle, mpsc::Receiver<NetEv
     task.listen().await?;
     task.set_peers(peers);
     tokio::spawn(async move {
-        task.run().await;
+        Box::pin(task.run()).await;
         drop(done_out);
     });
-    let shared = Shared { local, timeouts, commands, consensus, status, stop, done, counters };
+    let shared = Shared { local, timeouts, commands, consensus, status, paths, stop, done, counters };
     Ok((NetHandle { shared: Arc::new(shared) }, receiver))
 }
 
@@ -145,22 +154,25 @@ impl NetHandle {
     /// Asks a peer and waits for its answer, at most for the protocol's time. Dropping the future
     /// abandons the request, which the peer may yet receive.
     ///
+    /// A [`Protocol::Trade`] request goes by the best path, and again by the next best if that falls
+    /// silent or is lost. The peer's application sees it once, unless its answer was lost together
+    /// with the peer's memory of it: the last 1,024 answers, of up to 8 MiB together.
+    ///
     /// # Errors
     /// [`RequestError`], whose variants say whether the peer may have acted.
     pub async fn request(&self, peer: PeerId, protocol: Protocol, data: Vec<u8>) -> Result<Vec<u8>, RequestError> {
-        let lane = Lane::of(protocol);
-        let (size, limit) = (data.len(), lane.request_bytes_max());
+        let (size, limit) = (data.len(), protocol.request_bytes_max());
         if size > limit {
             return Err(RequestError::TooLarge { size, limit });
         }
         let (asker, answer) = oneshot::channel();
         let outgoing = Outgoing { data: Arc::new(data), asker: Some(asker) };
         let ask = async {
-            let command = Command::Request { peer, lane, outgoing };
+            let command = Command::Request { peer, protocol, outgoing };
             self.shared.commands.send(command).await.map_err(|_| RequestError::Stopped)?;
             answer.await.unwrap_or(Err(RequestError::Stopped))
         };
-        let timeout = lane.timeout(&self.shared.timeouts);
+        let timeout = protocol.timeout(&self.shared.timeouts);
         tokio::time::timeout(timeout, ask).await.unwrap_or(Err(RequestError::Timeout))
     }
 
@@ -188,6 +200,41 @@ impl NetHandle {
         self.shared.commands.send(command).await.map_err(|_| NetError::Stopped)
     }
 
+    /// Replaces the paths kept to a peer besides the main connection, at most 8. They are dialled,
+    /// dialled again when lost, and closed when no longer listed. A peer that leaves the list of peers
+    /// loses them.
+    ///
+    /// # Errors
+    /// [`PathError`]: an unusable name or address, a peer that is not configured (then nothing is
+    /// changed), or shut down.
+    pub async fn set_paths(&self, peer: PeerId, paths: Vec<PathAddress>) -> Result<(), PathError> {
+        let paths = config::parse_paths(peer, paths)?;
+        let (done, outcome) = oneshot::channel();
+        let command = Command::SetPaths { peer, paths, done };
+        self.shared.commands.send(command).await.map_err(|_| PathError::Stopped)?;
+        match outcome.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(PathError::UnknownPeer),
+            Err(_) => Err(PathError::Stopped),
+        }
+    }
+
+    /// Announces something to every peer, which sees it as [`NetEvent::Announced`]: now if it is
+    /// connected, and whenever it connects. At first nothing is announced.
+    ///
+    /// # Errors
+    /// [`SendError`]: over 4 KiB, or shut down.
+    pub async fn set_announcement(&self, data: Vec<u8>) -> Result<(), SendError> {
+        check_size(data.len(), ANNOUNCEMENT_BYTES_MAX)?;
+        self.shared.commands.send(Command::Announce { data }).await.map_err(|_| SendError::Stopped)
+    }
+
+    /// What is known of every path to every peer, refreshed once a second and when another path
+    /// becomes the best.
+    pub fn paths(&self) -> Vec<PathReport> {
+        self.shared.paths.borrow().clone()
+    }
+
     /// The peers that are connected and on our network, in the order of their ids.
     pub fn connected(&self) -> Vec<PeerId> {
         self.shared.status.borrow().connected.clone()
@@ -196,6 +243,12 @@ impl NetHandle {
     /// The addresses listened on, with the ports that the system chose.
     pub fn listen_addresses(&self) -> Vec<Multiaddr> {
         self.shared.status.borrow().listening.clone()
+    }
+
+    /// The addresses listened on for paths, with the ports that the system chose; circuits while
+    /// their relay has us.
+    pub fn path_listen_addresses(&self) -> Vec<Multiaddr> {
+        self.shared.status.borrow().path_listening.clone()
     }
 
     /// What was lost or refused so far.

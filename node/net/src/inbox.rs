@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use libp2p::{PeerId, request_response::ResponseChannel};
 
-use super::{config::NetLimits, event::NetEvent, exchange::Protocol, gossip::Topic};
+use super::{config::NetLimits, event::NetEvent, exchange::Lane, exchange::Protocol, gossip::Topic, paths::RequestId};
 
 /// Charged per message besides its bytes, so that empty messages are not free.
 const MESSAGE_COST_BYTES: usize = 256;
@@ -16,7 +16,24 @@ const LINK_EVENTS_MAX: usize = 1024;
 pub(super) struct Held {
     pub(super) from: PeerId,
     pub(super) data: Vec<u8>,
-    pub(super) channel: ResponseChannel<Vec<u8>>,
+    pub(super) way_back: WayBack,
+}
+
+/// By what to answer.
+pub(super) enum WayBack {
+    Lane(Lane, ResponseChannel<Vec<u8>>),
+    /// A trade: by whatever path is there then.
+    Paths(PeerId, RequestId),
+}
+
+impl WayBack {
+    /// Whether the sender still waits, as far as is known: a trade's may ask again by another path.
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Lane(_, channel) => channel.is_open(),
+            Self::Paths(..) => true,
+        }
+    }
 }
 
 /// The next thing for the receiver of events.
@@ -32,6 +49,8 @@ pub(super) enum Delivery {
 /// Queues by urgency.
 pub(super) struct Inbox {
     links: VecDeque<NetEvent>,
+    /// The latest of each peer.
+    announced: BTreeMap<PeerId, Vec<u8>>,
     consensus: VecDeque<Held>,
     requests: VecDeque<(Protocol, Held)>,
     gossip: VecDeque<NetEvent>,
@@ -45,6 +64,7 @@ impl Inbox {
     pub(super) fn new(limits: &NetLimits) -> Self {
         Self {
             links: VecDeque::new(),
+            announced: BTreeMap::new(),
             consensus: VecDeque::new(),
             requests: VecDeque::new(),
             gossip: VecDeque::new(),
@@ -56,7 +76,11 @@ impl Inbox {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.links.is_empty() && self.consensus.is_empty() && self.requests.is_empty() && self.gossip.is_empty()
+        self.links.is_empty()
+            && self.announced.is_empty()
+            && self.consensus.is_empty()
+            && self.requests.is_empty()
+            && self.gossip.is_empty()
     }
 
     pub(super) fn push_link(&mut self, event: NetEvent) {
@@ -64,6 +88,11 @@ impl Inbox {
             self.links.pop_front();
         }
         self.links.push_back(event);
+    }
+
+    /// Takes the place of an earlier announcement of the same peer that was not taken yet.
+    pub(super) fn push_announced(&mut self, peer: PeerId, data: Vec<u8>) {
+        self.announced.insert(peer, data);
     }
 
     /// Returns whether the message was taken; if not it is dropped.
@@ -103,13 +132,16 @@ impl Inbox {
         if let Some(event) = self.links.pop_front() {
             return Some(Delivery::Event(event));
         }
+        if let Some((peer, data)) = self.announced.pop_first() {
+            return Some(Delivery::Event(NetEvent::Announced { peer, data }));
+        }
         if let Some(held) = self.consensus.pop_front() {
             self.release(held.from, cost(&held.data));
             return Some(Delivery::Consensus(held));
         }
         while let Some((protocol, held)) = self.requests.pop_front() {
             self.release(held.from, cost(&held.data));
-            if held.channel.is_open() {
+            if held.way_back.is_open() {
                 return Some(Delivery::Request(protocol, held));
             }
         }
@@ -137,7 +169,7 @@ impl Inbox {
     /// Drops requests that nobody waits for any more.
     fn forget_expired(&mut self) {
         for (protocol, held) in std::mem::take(&mut self.requests) {
-            if held.channel.is_open() {
+            if held.way_back.is_open() {
                 self.requests.push_back((protocol, held));
             } else {
                 self.release(held.from, cost(&held.data));

@@ -28,7 +28,7 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    fn is_wanted(&self) -> bool {
+    pub(super) fn is_wanted(&self) -> bool {
         self.asker.as_ref().is_none_or(|asker| !asker.is_closed())
     }
 }

@@ -1,7 +1,13 @@
 //! The task that owns the swarm. It never waits for anything but the next thing to do, whatever
 //! that is; least of all for the receiver of events.
 
-use std::{collections::HashMap, io, net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    net::TcpListener,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
@@ -9,9 +15,8 @@ use libp2p::{
     core::transport::ListenerId,
     gossipsub::PublishError,
     multiaddr::Protocol as Part,
-    request_response::ResponseChannel,
     swarm::{
-        DialError, SwarmEvent,
+        ConnectionId, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
@@ -22,11 +27,12 @@ use super::{
     config::NetConfig,
     error::{NetError, RequestError},
     event::{NetEvent, ReplyHandle, count},
-    exchange::Lane,
+    exchange::{Lane, Protocol},
     gossip::{Topic, Topics},
     handle::{Command, ConsensusCommand, Controls, Recipient},
-    inbox::{Delivery, Inbox},
+    inbox::{Delivery, Inbox, WayBack},
     outbox::{Outbox, Outgoing, settle},
+    paths::is_circuit,
     redial::{Due, Peers},
 };
 
@@ -40,7 +46,7 @@ const LISTENING_MAX: Duration = Duration::from_secs(5);
 const BURST_MAX: u32 = 4;
 
 /// The outcome of a request to us: its answer, or none.
-type Reply = (Lane, ResponseChannel<Vec<u8>>, Option<Vec<u8>>);
+type Reply = (WayBack, Option<Vec<u8>>);
 
 /// The network's state.
 pub(super) struct Task {
@@ -51,6 +57,10 @@ pub(super) struct Task {
     pub(super) peers: Peers,
     pub(super) inbox: Inbox,
     pub(super) outbox: Outbox,
+    /// The main connections: to others nothing here applies.
+    pub(super) mains: HashMap<PeerId, HashSet<ConnectionId>>,
+    /// The main connections that are being dialled.
+    pub(super) dialling: HashMap<ConnectionId, PeerId>,
     events: mpsc::Sender<NetEvent>,
     replies: FuturesUnordered<BoxFuture<'static, Reply>>,
     burst: u32,
@@ -68,6 +78,8 @@ impl Task {
             peers: Peers::new(*swarm.local_peer_id(), config.timeouts.clone()),
             inbox: Inbox::new(&config.limits),
             outbox: Outbox::new(&config.limits),
+            mains: HashMap::new(),
+            dialling: HashMap::new(),
             replies: FuturesUnordered::new(),
             burst: 0,
             swarm,
@@ -80,13 +92,19 @@ impl Task {
     /// Listens on every configured address and returns when all are bound.
     pub(super) async fn listen(&mut self) -> Result<(), NetError> {
         let mut pending: HashMap<ListenerId, Multiaddr> = HashMap::new();
-        for address in self.config.listen.clone() {
+        let mains = self.config.listen.iter().map(|address| (address.clone(), false));
+        let paths = self.config.path_listen.iter().filter(|address| !is_circuit(address));
+        let all: Vec<(Multiaddr, bool)> = mains.chain(paths.map(|address| (address.clone(), true))).collect();
+        for (address, is_path) in all {
             let failed = |source| NetError::Listen { address: address.clone(), source };
             check_free(&address).map_err(failed)?;
             let id = self.swarm.listen_on(address.clone()).map_err(|error| match error {
                 TransportError::MultiaddrNotSupported(address) => NetError::UnsupportedAddress(address),
                 TransportError::Other(source) => failed(source),
             })?;
+            if is_path {
+                self.swarm.behaviour().paths().roles().path_listener(id);
+            }
             pending.insert(id, address);
         }
         while let Some(address) = pending.values().next().cloned() {
@@ -193,14 +211,22 @@ impl Task {
     fn on_command(&mut self, command: Command) {
         match command {
             Command::Publish { topic, data } => self.publish(topic, data),
-            Command::Request { peer, lane, outgoing } => {
-                if self.peers.is_ready(&peer) {
-                    self.push(peer, lane, outgoing);
-                } else {
-                    settle(outgoing.asker, Err(RequestError::NotConnected));
-                }
-            }
+            Command::Request { peer, protocol, outgoing } => self.request(peer, protocol, outgoing),
             Command::SetPeers { peers } => self.set_peers(peers),
+            Command::SetPaths { peer, paths, done } => {
+                // Nobody may wait for it.
+                let _ = done.send(self.swarm.behaviour_mut().paths_mut().set_paths(peer, paths));
+            }
+            Command::Announce { data } => self.swarm.behaviour_mut().paths_mut().set_announcement(data),
+        }
+    }
+
+    fn request(&mut self, peer: PeerId, protocol: Protocol, outgoing: Outgoing) {
+        match Lane::of(protocol) {
+            // By any path, whether or not the main connection is there.
+            None => self.swarm.behaviour_mut().paths_mut().request(peer, outgoing),
+            Some(lane) if self.peers.is_ready(&peer) => self.push(peer, lane, outgoing),
+            Some(_) => settle(outgoing.asker, Err(RequestError::NotConnected)),
         }
     }
 
@@ -241,20 +267,25 @@ impl Task {
             Some(Delivery::Event(event)) => permit.send(event),
             Some(Delivery::Consensus(held)) => {
                 permit.send(NetEvent::Consensus { from: held.from, data: held.data });
-                self.answer((Lane::Consensus, held.channel, Some(Vec::new())));
+                self.answer((held.way_back, Some(Vec::new())));
             }
             Some(Delivery::Request(protocol, held)) => {
                 let (reply, answer) = ReplyHandle::new(protocol);
-                let channel = held.channel;
-                let wait = async move { (Lane::of(protocol), channel, answer.await.ok()) };
+                let way_back = held.way_back;
+                let wait = async move { (way_back, answer.await.ok()) };
                 self.replies.push(wait.boxed());
                 permit.send(NetEvent::Request { from: held.from, protocol, data: held.data, reply });
             }
         }
     }
 
-    /// Sends an answer; without one the stream is closed, which the requester takes for a no.
-    fn answer(&mut self, (lane, channel, answer): Reply) {
+    /// Sends an answer. Without one a trade is refused; another stream is closed, which the requester
+    /// takes for a no.
+    fn answer(&mut self, (way_back, answer): Reply) {
+        let (lane, channel) = match way_back {
+            WayBack::Paths(peer, id) => return self.swarm.behaviour_mut().paths_mut().answer(peer, id, answer),
+            WayBack::Lane(lane, channel) => (lane, channel),
+        };
         let Some(answer) = answer else { return };
         if self.swarm.behaviour_mut().lane_mut(lane).send_response(channel, answer).is_err() {
             tracing::debug!(?lane, "an answer came too late");
@@ -271,40 +302,42 @@ impl Task {
     }
 
     fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        if self.dialling.values().any(|dialled| *dialled == peer) {
+            return;
+        }
         let dial = DialOpts::peer_id(peer)
-            .condition(PeerCondition::DisconnectedAndNotDialing)
+            // A path may be connected, or be dialled, already.
+            .condition(PeerCondition::Always)
             .addresses(addresses)
             // From a port of its own: dialling from the listening port, two peers that dial each
             // other at once would meet in one TCP connection with two initiators.
             .allocate_new_port()
             .build();
-        match self.swarm.dial(dial) {
-            Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
-            Err(error) => {
-                tracing::debug!(%peer, %error, "cannot dial");
-                self.peers.on_dial_failed(&peer, Instant::now(), random());
-            }
+        let connection = dial.connection_id();
+        self.dialling.insert(connection, peer);
+        if let Err(error) = self.swarm.dial(dial) {
+            tracing::debug!(%peer, %error, "cannot dial");
+            self.dialling.remove(&connection);
+            self.peers.on_dial_failed(&peer, Instant::now(), random());
         }
     }
 
-    /// Closes the connections with a configured peer that does not speak our network's protocols.
+    /// Closes the main connections with a configured peer that does not speak our network's
+    /// protocols.
     pub(super) fn refuse_foreign(&mut self, peer: PeerId) {
         tracing::warn!(%peer, "a peer is connected but not on our network");
         count(&self.controls.counters.foreign_refused, 1);
-        self.disconnect(peer);
-    }
-
-    /// Closes all connections with a peer, if there are any.
-    fn disconnect(&mut self, peer: PeerId) {
-        // Fails only if there is none.
-        let _ = self.swarm.disconnect_peer_id(peer);
+        for connection in self.mains.get(&peer).into_iter().flatten().copied() {
+            self.swarm.close_connection(connection);
+        }
     }
 
     /// Takes leave of the peers, so that they need not wait for a time-out.
     async fn close(&mut self) {
         let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
         for peer in connected {
-            self.disconnect(peer);
+            // Fails only if there is none.
+            let _ = self.swarm.disconnect_peer_id(peer);
         }
         let gone = async {
             while self.swarm.network_info().num_peers() > 0 {
