@@ -1,7 +1,6 @@
 //! From a configuration file to everything a node needs: keys opened, genesis verified, the member found.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use stemma_chain_format::genesis::GenesisFile;
@@ -11,8 +10,6 @@ use stemma_chain_format::registry::Registry;
 use stemma_keystore::{Passphrase, Purpose, ReadError, SecretKey};
 use stemma_node_api::config::NodeConfig;
 use zeroize::Zeroizing;
-
-use crate::bank::{Desk, DeskError};
 
 /// Everything a node is told, checked.
 pub struct Settings {
@@ -32,12 +29,7 @@ pub struct Settings {
     pub validator_key: Option<SigningKey>,
     /// What operators' calls must carry.
     pub operator_token: Zeroizing<String>,
-    /// How a bank verifies identities.
-    pub desk: Arc<Desk>,
 }
-
-/// What the key that seals identity verifiers is derived under.
-const SEALING_CONTEXT: &str = "stemma 2026 key that seals identity verifiers";
 
 /// Why a node was not configured. Each says which file and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -101,9 +93,6 @@ pub enum ConfigError {
     /// There is no passphrase.
     #[error("cannot get the passphrase of the keys: set keys.passphrase_file or STEMMA_PASSPHRASE")]
     Passphrase(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
-    /// The bank's rules of identity cannot be used.
-    #[error("bank.identity: the rules cannot be used")]
-    Desk(#[source] DeskError),
     /// A setting is out of its range.
     #[error("{field}: expected {expected}, found {found}")]
     Setting {
@@ -155,9 +144,7 @@ impl Settings {
             let found = format!("{} characters", operator_token.len());
             return Err(ConfigError::Setting { field: "http.operator_token_file", expected, found });
         }
-        let desk = desk(&config, &member_key)?;
         Ok(Self {
-            desk: Arc::new(desk),
             member_key: member_key.signing_key().clone(),
             network_seed: Zeroizing::new(network_key.signing_key().to_bytes()),
             validator_key: validator_key.map(|key| key.signing_key().clone()),
@@ -167,16 +154,6 @@ impl Settings {
             member,
             operator_token,
         })
-    }
-}
-
-/// Stored verifiers are sealed with a key derived from the member's: what a disk holds is of no use without it.
-fn desk(config: &NodeConfig, member_key: &SecretKey) -> Result<Desk, ConfigError> {
-    let seed = Zeroizing::new(member_key.signing_key().to_bytes());
-    let sealing_key = Zeroizing::new(blake3::derive_key(SEALING_CONTEXT, &seed[..]));
-    match &config.bank.identity {
-        Some(path) => Desk::read(path, sealing_key).map_err(ConfigError::Desk),
-        None => Ok(Desk::new(sealing_key)),
     }
 }
 

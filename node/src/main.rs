@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use stemma_net::NetHandle;
+use stemma_node::bank::Desk;
 use stemma_node::config::Settings;
 use stemma_node::http::{self, Shared};
 use stemma_node::network;
@@ -67,11 +68,14 @@ fn run(path: &std::path::Path) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
-    let (net, mut net_events) = stemma_net::start(network::net_config(&settings)?).await.context("cannot join the network")?;
+    let (net, mut net_events) =
+        stemma_net::start(network::net_config(&settings)?).await.context("cannot join the network")?;
     let members = network::members(&settings)?;
     let (events, waiting) = mpsc::channel(EVENTS_MAX);
     let status = first_status(&settings);
     let (status, shown) = watch::channel(status);
+    let desk = Desk::of_bank(&settings.config.bank, &settings.member_key);
+    let desk = Arc::new(desk.context("bank.identity: the rules cannot be used")?);
     let (changes, _) = broadcast::channel(CHANGES_MAX);
     let shared = Arc::new(Shared {
         store: store.clone(),
@@ -82,9 +86,8 @@ async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
         operator_token: settings.operator_token.clone(),
         changes: changes.clone(),
         room: http::bulk::room(),
-        net: net.clone(),
-        members: members.clone(),
-        desk: Arc::clone(&settings.desk),
+        paths: network::paths(net.clone(), members.clone()),
+        desk: Arc::clone(&desk),
     });
     let listen = settings.config.http.listen;
     let listener = tokio::net::TcpListener::bind(listen)
@@ -92,7 +95,7 @@ async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {listen} (http.listen): is the port taken?"))?;
     tracing::info!(member = %settings.member.id, role = %settings.member.role, http = %listen, "started");
     let runtime = tokio::runtime::Handle::current();
-    let parts = NodeParts { store, net: net.clone(), runtime, events: events.clone(), members, status, changes };
+    let parts = NodeParts { store, net: net.clone(), runtime, events: events.clone(), members, status, changes, desk };
     let node = Node::new(settings, parts).context("cannot take up the ledger")?;
     let mut thread = tokio::task::spawn_blocking(move || node.run(waiting));
     let forward = events.clone();

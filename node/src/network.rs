@@ -1,13 +1,15 @@
-//! From settings to what the network layer is told: who the members are, where to listen, what to announce.
+//! From settings to what the network layer is told: who the members are, where to listen, what to announce; and
+//! what it measures, told in the API's words.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context;
 use stemma_chain_format::announcement::AnnouncedPath;
 use stemma_chain_format::member::MemberId;
-use stemma_net::{Multiaddr, NetConfig, PeerConfig, PeerId};
+use stemma_net::{Multiaddr, NetConfig, NetHandle, PathReport, PeerConfig, PeerId};
 use stemma_node_api::config::PathConfig;
+use stemma_node_api::types::PathView;
 
 use crate::config::Settings;
 
@@ -56,6 +58,43 @@ pub fn announced(settings: &Settings) -> anyhow::Result<Vec<AnnouncedPath>> {
         Ok(AnnouncedPath { name: path.name.clone(), address: address.to_string() })
     };
     settings.config.network.paths.iter().map(announce).collect()
+}
+
+/// Tells the paths to other members, as they are measured now.
+pub fn paths(net: NetHandle, members: BTreeMap<PeerId, MemberId>) -> Box<dyn Fn() -> Vec<PathView> + Send + Sync> {
+    Box::new(move || shown(&net, &members))
+}
+
+/// By member and name.
+fn shown(net: &NetHandle, members: &BTreeMap<PeerId, MemberId>) -> Vec<PathView> {
+    let member = |report: &PathReport| members.get(&report.peer).map(ToString::to_string);
+    let mut paths: Vec<PathView> =
+        net.paths().iter().filter_map(|report| Some(view(member(report)?, report))).collect();
+    paths.sort_by(|a, b| (&a.member, &a.name).cmp(&(&b.member, &b.name)));
+    paths
+}
+
+fn view(member: String, report: &PathReport) -> PathView {
+    let us = |time: Option<Duration>| time.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    let since = report.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+    PathView {
+        member,
+        name: report.name.clone(),
+        address: report.address.to_string(),
+        transport: report.transport.name().to_owned(),
+        state: report.state.name().to_owned(),
+        best: report.best,
+        rtt_us: us(report.rtt_smoothed),
+        rtt_min_us: us(report.rtt_min),
+        rtt_variance_us: us(report.rtt_variance),
+        throughput: report.throughput_bytes_per_s,
+        score_us: us(report.score),
+        sent: report.sent,
+        failed: report.failed,
+        resent: report.resent,
+        switches: report.switches,
+        since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+    }
 }
 
 /// A path's own address, or the circuit through the member that relays.

@@ -27,7 +27,7 @@ use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
 pub use event::{Call, CallReply, Event, Issue};
 
-use crate::bank::{Bank, BankParts};
+use crate::bank::{Bank, BankParts, Desk};
 use crate::clock::now_ms;
 use crate::config::Settings;
 use crate::institution::{Institution, Prices, PricesError};
@@ -129,6 +129,8 @@ pub struct NodeParts {
     pub status: watch::Sender<Status>,
     /// Where it tells every change of an order.
     pub changes: broadcast::Sender<Arc<OrderRow>>,
+    /// How a bank verifies identities.
+    pub desk: Arc<Desk>,
 }
 
 impl Node {
@@ -137,7 +139,7 @@ impl Node {
     /// # Errors
     /// [`NodeError`].
     pub fn new(settings: Settings, parts: NodeParts) -> Result<Self, NodeError> {
-        let NodeParts { store, net, runtime, events, members, status, changes } = parts;
+        let NodeParts { store, net, runtime, events, members, status, changes, desk } = parts;
         let registry = settings.registry.clone();
         let created_ms = settings.genesis.genesis().created_ms;
         let ledger = store.load_ledger(registry, created_ms)?;
@@ -158,7 +160,7 @@ impl Node {
         let log = StoreLog::open(store.clone())?;
         let verifier = verifier::start(settings.registry.clone(), events.clone()).map_err(NodeError::Thread)?;
         let peers = members.iter().map(|(peer, member)| (member.clone(), *peer)).collect();
-        let (bank, institution) = roles(&settings, &store)?;
+        let (bank, institution) = roles(&settings, &store, desk)?;
         Ok(Self {
             settings,
             store,
@@ -289,17 +291,20 @@ impl Node {
     }
 }
 
-fn roles(settings: &Settings, store: &Store) -> Result<(Option<Bank>, Option<Institution>), NodeError> {
+fn roles(
+    settings: &Settings,
+    store: &Store,
+    desk: Arc<Desk>,
+) -> Result<(Option<Bank>, Option<Institution>), NodeError> {
     use stemma_chain_format::member::Role;
     let (id, network) = (settings.member.id.clone(), settings.genesis.network());
     let key = settings.member_key.clone();
     match settings.member.role {
         Role::Bank => {
             let config = settings.config.bank.clone();
-            for finding in settings.desk.findings(now_ms() / 1_000) {
+            for finding in desk.findings(now_ms() / 1_000) {
                 tracing::warn!("identity rules: {finding}");
             }
-            let desk = Arc::clone(&settings.desk);
             let parts = BankParts { id, network, key, config, desk };
             Ok((Some(Bank::open(parts, store.clone())?), None))
         }

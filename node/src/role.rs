@@ -8,7 +8,6 @@ use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::validate::VerifiedEntry;
 
-use crate::bank::IdentityJob;
 use crate::store::{AnswerRow, EnrolmentRow, OrderRow, VerifierRow};
 
 /// One thing to do.
@@ -49,8 +48,8 @@ pub enum RoleEffect {
     },
     /// An order has changed its state; whoever waits for it is told.
     Changed(Link),
-    /// Verify identities, beside the node's thread.
-    Identify(Box<IdentityJob>),
+    /// The bank has identities to verify, beside the node's thread.
+    Identify,
     /// An order whose identity was verified is accepted, or refused; whoever handed it in is told.
     Admitted(Box<OrderRow>),
     /// A verification used something up, such as a one-time code: make the verifier's new form durable.

@@ -125,7 +125,7 @@ async fn what_is_malformed_is_said_to_be(caller: &Caller<'_>) {
     for call in malformed {
         caller.must_fail(call, ErrorCode::Malformed).await;
     }
-    let large = requests().json(&json!({ "request": "A".repeat(1 << 20), "evidence": evidence }));
+    let large = requests().json(&json!({ "request": "A".repeat(46 << 20), "evidence": evidence }));
     caller.must_fail(large, ErrorCode::TooLarge).await;
 }
 

@@ -65,11 +65,8 @@ impl Links {
             relay: None,
         };
         let at = |proxy: &Proxy| proxy.address().port();
-        let by_relay = path(
-            "by-auditor",
-            links.relay_listen.clone(),
-            format!("/ip4/127.0.0.1/tcp/{}", at(&links.relay)),
-        );
+        let by_relay =
+            path("by-auditor", links.relay_listen.clone(), format!("/ip4/127.0.0.1/tcp/{}", at(&links.relay)));
         let configs = vec![
             path("fibre", format!("/ip4/127.0.0.1/tcp/{tcp}"), format!("/ip4/127.0.0.1/tcp/{}", at(&links.tcp))),
             path(
@@ -88,7 +85,12 @@ impl Links {
         match config.member.as_str() {
             "broker-a" => {
                 config.network.paths.clone_from(&self.configs);
-                config.network.peers.iter_mut().filter(|peer| peer.member == "bank-a").for_each(|p| p.addresses.clear());
+                config
+                    .network
+                    .peers
+                    .iter_mut()
+                    .filter(|peer| peer.member == "bank-a")
+                    .for_each(|p| p.addresses.clear());
             }
             "auditor" => {
                 config.network.relay = true;
@@ -179,7 +181,8 @@ async fn the_best_path_carries_chains_and_another_when_it_dies() {
     let warmed = trade(&customers, 5).await;
     let after = paths(&network).await;
     let by_best = sent(&after, "fibre") - sent(&before, "fibre");
-    let by_all: u64 = after.iter().map(|path| path.sent).sum::<u64>() - before.iter().map(|path| path.sent).sum::<u64>();
+    let by_all: u64 =
+        after.iter().map(|path| path.sent).sum::<u64>() - before.iter().map(|path| path.sent).sum::<u64>();
     assert!((by_all - by_best) * ASTRAY_OF <= by_all, "{by_best} of {by_all} by the best: {after:?}");
 
     // Cut amid a thousand trades.

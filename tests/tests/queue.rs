@@ -7,6 +7,7 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::panic,
+    clippy::print_stderr,
     reason = "a test fails by panicking"
 )]
 
@@ -14,6 +15,7 @@ use stemma_node_api::ClientError;
 use stemma_node_api::types::{RequestState, RequestView};
 use stemma_tests::books::{must_balance, must_follow};
 use stemma_tests::customer::Customer;
+use stemma_tests::load::Load;
 use stemma_tests::network::{AAPL, Network};
 use stemma_tests::wait::until;
 use stemma_tools::requests::Prepared;
@@ -199,4 +201,48 @@ async fn an_idempotency_key_names_one_order() {
     let (status, error) = send(&two, "not visible: \t").await;
     assert_eq!((status, error["error"]["code"].as_str()), (400, Some("malformed")), "{error}");
     assert_eq!(send(&two, "mine-2").await.0, 200);
+}
+
+/// Orders that wait, and the accounts that they are of.
+const WAITING: usize = 10_000;
+const ACCOUNTS: usize = 40;
+/// What a waiting order may cost the bank, in KiB: its row in memory, and its share of the store's cache.
+const KIB_EACH_MAX: u64 = 16;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_wait_in_bounded_memory() {
+    let network = Network::start().await;
+    let mut customers = Vec::new();
+    for _ in 0..ACCOUNTS {
+        customers.push(network.open_customer("bank-a").await);
+    }
+    let bank = network.process("bank-a").pid();
+    network.process("broker-a").freeze().await;
+    let before = resident_kib(bank);
+    let each = u64::try_from(WAITING / ACCOUNTS).unwrap();
+    let records = Load::all_at_once(customers.clone(), AAPL, each).records().await;
+    let accepted: usize = records.iter().map(|record| record.acknowledged.len()).sum();
+    assert_eq!(accepted, WAITING);
+    let grown = resident_kib(bank).saturating_sub(before);
+    eprintln!("{WAITING} waiting orders: the bank has grown by {grown} KiB");
+    assert!(grown <= KIB_EACH_MAX * WAITING as u64, "{grown} KiB");
+    let mut late = network.customer("alice");
+    let beyond = late.buy(AAPL, 1);
+    let full = late.client.submit(&beyond.body, 0).await.unwrap_err();
+    assert_eq!(full.status().unwrap(), 503, "{full:?}");
+
+    network.process("broker-a").thaw();
+    for record in &records {
+        assert_eq!(record.must_hold().await, record.acknowledged.len());
+    }
+    assert_eq!(late.finish(&beyond).await.state, RequestState::Committed);
+    network.agreed().await;
+    must_balance(network.client("auditor")).await;
+}
+
+/// The memory that a process has in use, in KiB.
+fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

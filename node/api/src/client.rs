@@ -11,8 +11,8 @@ use crate::events::OrderEvents;
 use crate::routes;
 use crate::types::{
     AccountPage, AccountView, BlockView, ChainView, Committed, EnrolIdentity, EnrolmentPage, EnrolmentView,
-    IdentityPage, InstrumentView, IssueCash, ListInstrument, Market, MemberView, MoveDay, OpenAccount, PathPage, QueueView,
-    RequestPage, RequestView, ServiceAct, Status, SubmitInstruction, SubmitRequest,
+    IdentityPage, InstrumentView, IssueCash, ListInstrument, Market, MemberView, MoveDay, OpenAccount, PathPage,
+    QueueView, RequestPage, RequestView, ServiceAct, Status, SubmitInstruction, SubmitRequest,
 };
 
 /// Why a call failed.

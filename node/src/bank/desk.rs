@@ -3,16 +3,21 @@
 
 use std::path::{Path, PathBuf};
 
+use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use stemma_chain_format::hash::{AccountId, Digest, Link, NetworkId};
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::request::IdentityClaim;
+use stemma_node_api::config::BankConfig;
 use zeroize::Zeroizing;
 
 use super::identity::attempts::AttemptSettings;
 use super::identity::policy::{Policy, PolicyError, Rule};
 use super::identity::settings::ImageSettings;
 use super::identity::{Context, EnrolError, Enrolment, Evidence, IdentityError, IdentitySettings, Verified, Verifiers};
+
+/// What the key that seals identity verifiers is derived under.
+const SEALING_CONTEXT: &str = "stemma 2026 key that seals identity verifiers";
 
 /// A bank's file of identity rules (TOML). Everything has a default; unknown keys are refused.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -86,6 +91,20 @@ impl std::fmt::Debug for Desk {
 }
 
 impl Desk {
+    /// A bank's desk. Stored verifiers are sealed with a key derived from the member's: without it, what a disk holds is of
+    /// no use.
+    ///
+    /// # Errors
+    /// [`DeskError`]: the file of rules cannot be used.
+    pub fn of_bank(config: &BankConfig, member_key: &SigningKey) -> Result<Self, DeskError> {
+        let seed = Zeroizing::new(member_key.to_bytes());
+        let sealing_key = Zeroizing::new(blake3::derive_key(SEALING_CONTEXT, &seed[..]));
+        match &config.identity {
+            Some(path) => Self::read(path, sealing_key),
+            None => Ok(Self::new(sealing_key)),
+        }
+    }
+
     /// A desk without rules of its own: any one enrolled identity will do.
     pub fn new(sealing_key: Zeroizing<[u8; 32]>) -> Self {
         Self {

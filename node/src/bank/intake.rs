@@ -174,8 +174,14 @@ impl Bank {
             let outcome = job.run(&self.desk);
             return self.take_up(outcome, ledger, now_ms, effects);
         }
-        effects.push(RoleEffect::Identify(Box::new(job)));
+        self.jobs.push_back(job);
+        effects.push(RoleEffect::Identify);
         Ok(None)
+    }
+
+    /// The next identities to verify; [`Self::identified`] takes up the verdicts.
+    pub fn take_job(&mut self) -> Option<IdentityJob> {
+        self.jobs.pop_front()
     }
 
     fn identity_job(

@@ -50,6 +50,8 @@ pub struct Bank {
     attempts: Attempts,
     /// Orders whose identity is being verified, one at a time for each account; they are not stored yet.
     identifying: BTreeMap<AccountId, VecDeque<intake::AtTheDoor>>,
+    /// Identities to verify that the node has not taken yet.
+    jobs: VecDeque<IdentityJob>,
     /// Verifiers in a form that is not durable yet; an order at the door is compared with these.
     used_up: BTreeMap<(AccountId, String), Vec<u8>>,
     /// Orders that are not final.
@@ -118,6 +120,7 @@ impl Bank {
             desk,
             attempts,
             identifying: BTreeMap::new(),
+            jobs: VecDeque::new(),
             used_up: BTreeMap::new(),
             open: BTreeMap::new(),
             lines: Lines::default(),

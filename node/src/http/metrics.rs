@@ -31,13 +31,20 @@ struct Institution {
     institution: String,
 }
 
+/// What is told of each path.
+struct Measure {
+    name: &'static str,
+    help: &'static str,
+    of: fn(&PathView) -> Option<u64>,
+}
+
 /// What a node does, for Prometheus: height, peers, pool; at a bank its queue; the paths to other members.
 #[utoipa::path(get, path = "/metrics", tag = "node",
     responses((status = 200, content_type = "application/openmetrics-text", description = "metrics")))]
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<impl IntoResponse, Failure> {
     let mut registry = Registry::with_prefix("stemma");
     of_node(&mut registry, &shared);
-    of_paths(&mut registry, &super::paths::shown(&shared));
+    of_paths(&mut registry, &(shared.paths)());
     // A node that is no bank has no queue.
     if let Ok((queues, open)) = shared.call(|reply| Call::Queues { count: 0, reply }).await {
         set(&mut registry, "orders_open", "Orders that are not final", open as u64);
@@ -67,25 +74,26 @@ fn of_node(registry: &mut Registry, shared: &Shared) {
 }
 
 fn of_paths(registry: &mut Registry, paths: &[PathView]) {
-    let measures: [(&str, &str, fn(&PathView) -> Option<u64>); 8] = [
-        ("path_up", "Whether a path is up", |path| Some(u64::from(path.state == "up"))),
-        ("path_best", "Whether chains go by a path", |path| Some(u64::from(path.best))),
-        ("path_rtt_us", "Smoothed round trip, in microseconds", |path| path.rtt_us),
-        ("path_throughput_bytes_per_s", "Throughput", |path| path.throughput),
-        ("path_score_us", "Expected time of a chain, in microseconds", |path| path.score_us),
-        ("path_sent", "Messages sent by a path", |path| Some(path.sent)),
-        ("path_failed", "Messages lost with a path", |path| Some(path.failed)),
-        ("path_switches", "How often chains were moved to a path", |path| Some(path.switches)),
+    let measures = [
+        Measure { name: "path_up", help: "Whether a path is up", of: |path| Some(u64::from(path.state == "up")) },
+        Measure { name: "path_best", help: "Whether chains go by a path", of: |path| Some(u64::from(path.best)) },
+        Measure { name: "path_rtt_us", help: "Smoothed round trip, in microseconds", of: |path| path.rtt_us },
+        Measure { name: "path_throughput_bytes_per_s", help: "Throughput", of: |path| path.throughput },
+        Measure { name: "path_score_us", help: "Expected time of a chain, in microseconds", of: |path| path.score_us },
+        Measure { name: "path_sent", help: "Messages sent by a path", of: |path| Some(path.sent) },
+        Measure { name: "path_failed", help: "Messages lost with a path", of: |path| Some(path.failed) },
+        Measure {
+            name: "path_switches",
+            help: "How often chains were moved to a path",
+            of: |path| Some(path.switches),
+        },
     ];
-    for (name, help, measure) in measures {
+    for Measure { name, help, of } in measures {
         let family = Family::<Path, Gauge>::default();
         for path in paths {
-            let label = Path {
-                member: path.member.clone(),
-                path: path.name.clone(),
-                transport: path.transport.clone(),
-            };
-            if let Some(value) = measure(path) {
+            let label =
+                Path { member: path.member.clone(), path: path.name.clone(), transport: path.transport.clone() };
+            if let Some(value) = of(path) {
                 family.get_or_create(&label).set(whole(value));
             }
         }

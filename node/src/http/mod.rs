@@ -15,7 +15,6 @@ mod paths;
 mod requests;
 mod status;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,9 +25,7 @@ use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
-use stemma_chain_format::member::MemberId;
-use stemma_net::{NetHandle, PeerId};
-use stemma_node_api::types::Status;
+use stemma_node_api::types::{PathView, Status};
 use stemma_node_api::{ApiError, ErrorCode, routes};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use zeroize::Zeroizing;
@@ -61,10 +58,8 @@ pub struct Shared {
     pub operator_token: Zeroizing<String>,
     /// Every change of an order.
     pub changes: broadcast::Sender<Arc<OrderRow>>,
-    /// The network, for what it measures.
-    pub net: NetHandle,
-    /// Who is behind which network identity.
-    pub members: BTreeMap<PeerId, MemberId>,
+    /// Tells the paths to other members.
+    pub paths: Box<dyn Fn() -> Vec<PathView> + Send + Sync>,
     /// The room for large bodies.
     pub room: Arc<Semaphore>,
     /// How a bank verifies identities.

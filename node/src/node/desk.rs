@@ -11,7 +11,7 @@ use super::calls::{conflict, failed, wrong_role};
 use super::event::Enrolled;
 use super::{CallReply, Event, Node, NodeError};
 use crate::bank::identity::EnrolError;
-use crate::bank::{HandedIn, Holder, IdentityJob, IdentityOutcome, Intake, IntakeError};
+use crate::bank::{HandedIn, Holder, IdentityOutcome, Intake, IntakeError};
 use crate::clock::now_ms;
 use crate::error::chain;
 use crate::role::RoleEffect;
@@ -49,8 +49,10 @@ impl Node {
     }
 
     /// Verifies identities beside the node's thread, a few at a time.
-    pub(super) fn identify(&self, job: IdentityJob) {
-        let Some(desk) = self.bank.as_ref().map(crate::bank::Bank::desk) else { return };
+    pub(super) fn identify(&mut self) {
+        let Some(bank) = &mut self.bank else { return };
+        let Some(job) = bank.take_job() else { return };
+        let desk = bank.desk();
         let (events, desks) = (self.events.clone(), Arc::clone(&self.desks));
         self.runtime.spawn(async move {
             let _place = desks.acquire_owned().await;

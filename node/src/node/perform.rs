@@ -108,7 +108,7 @@ impl Node {
                 | RoleEffect::StoreVerifier(_)
                 | RoleEffect::RemoveVerifier(..)
                 | RoleEffect::LogEnrolment(_) => {}
-                RoleEffect::Identify(job) => self.identify(*job),
+                RoleEffect::Identify => self.identify(),
                 RoleEffect::Admitted(row) => {
                     for reply in self.identifying.remove(&row.link).into_iter().flatten() {
                         self.replies.push((reply, row.as_ref().clone()));
