@@ -37,7 +37,7 @@ fn when(view: &RequestView, state: RequestState) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn age_and_activity_order_what_waits() {
-    let network = Network::start_with(|config| {
+    let mut network = Network::start_with(|config| {
         config.bank.window = 1;
         config.bank.waiting_max = 4;
     })
@@ -56,7 +56,14 @@ async fn age_and_activity_order_what_waits() {
     hand_in(&bruno, &first, RequestState::Sent).await;
     hand_in(&carl, &late, RequestState::Endorsed).await;
     hand_in(&alice, &active, RequestState::Endorsed).await;
+    let before = network.client("bank-a").queue().await.unwrap();
+    // The order and the activity follow from the ledger and the stored orders: a restart changes neither.
+    restart(&mut network).await;
     let queue = network.client("bank-a").queue().await.unwrap();
+    assert_eq!(queue.institutions[0].next.len(), before.institutions[0].next.len());
+    for (one, other) in queue.institutions[0].next.iter().zip(&before.institutions[0].next) {
+        assert_eq!((&one.request, &one.activity[..3]), (&other.request, &other.activity[..3]));
+    }
     let of_broker = &queue.institutions[0];
     assert_eq!((queue.open, of_broker.sent, of_broker.waiting), (3, 1, 2), "{queue:?}");
     let next: Vec<&str> = of_broker.next.iter().map(|queued| queued.request.as_str()).collect();

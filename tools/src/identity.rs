@@ -77,7 +77,7 @@ impl IdentityArgs {
             (ACCOUNT_KEY, None) => return Ok(Identity::account_key(key)),
             ("x509", Some(file)) => self.x509(file)?,
             (kind, Some(file)) => read_evidence(kind, file)?,
-            (kind, None) if TEXTS.contains(&kind) => ask(kind)?,
+            (kind, None) if TEXTS.contains(&kind) => ask(kind, &format!("--identity {kind}=FILE"))?,
             (kind, None) => {
                 let message = format!("--identity {kind} names no file");
                 return Err(CliError::usage(message).help(format!("write --identity {kind}=FILE")));
@@ -134,15 +134,15 @@ pub fn read_evidence(kind: &str, file: &str) -> Result<Zeroizing<Vec<u8>>, CliEr
     Ok(Zeroizing::new(line.strip_suffix(b"\r").unwrap_or(line).to_vec()))
 }
 
-/// Asks for a text on the terminal, without echo.
+/// Asks for a text on the terminal, without echo; `flag` says how to give it otherwise.
 ///
 /// # Errors
 /// There is no terminal.
-pub fn ask(kind: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
+pub fn ask(kind: &str, flag: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
     use std::io::IsTerminal;
     if !std::io::stdin().is_terminal() {
         let message = format!("there is nobody to ask for the {kind}");
-        return Err(CliError::usage(message).help(format!("write --identity {kind}=FILE")));
+        return Err(CliError::usage(message).help(format!("write {flag}")));
     }
     let answer = rpassword::prompt_password(format!("{kind}: "));
     let answer = answer.map_err(|error| CliError::files(format!("cannot ask for the {kind}")).caused_by(&error))?;

@@ -241,6 +241,13 @@ impl IdentityJob {
         self.shown.iter().all(|shown| shown.claim.kind == "account-key")
     }
 
+    /// What is told where the work cannot be done.
+    pub fn given_up(&self) -> IdentityOutcome {
+        let given_up = |shown: &Shown| (shown.claim.kind.clone(), Err(IdentityError::Damaged { kind: "any" }));
+        let verdicts = self.shown.iter().map(given_up).collect();
+        IdentityOutcome { link: self.link, account: self.holder.account, verdicts }
+    }
+
     /// Does the work. All claims are looked at, whatever the first gives.
     pub fn run(self, desk: &Desk) -> IdentityOutcome {
         let context = desk.context(&self.holder);

@@ -1,5 +1,6 @@
 //! The OpenAPI document, made from the handlers and types themselves.
 
+use stemma_chain_format::refusal::RefusalReason;
 use stemma_node_api::types;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -54,6 +55,11 @@ impl Modify for OperatorToken {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         let components = document.components.get_or_insert_with(Default::default);
         components.add_security_scheme("operator", SecurityScheme::Http(scheme));
+        let reasons = RefusalReason::ALL.iter().map(|reason| format!("- `{reason}`: {}\n", reason.advice()));
+        document.info.description =
+            document.info.description.take().map(|text| {
+                format!("{text}\n\nA refusal gives one of these reasons:\n\n{}", reasons.collect::<String>())
+            });
     }
 }
 

@@ -52,15 +52,16 @@ impl Node {
     pub(super) fn identify(&mut self) {
         let Some(bank) = &mut self.bank else { return };
         let Some(job) = bank.take_job() else { return };
-        let desk = bank.desk();
+        let (desk, given_up) = (bank.desk(), job.given_up());
         let (events, desks) = (self.events.clone(), Arc::clone(&self.desks));
         self.runtime.spawn(async move {
             let _place = desks.acquire_owned().await;
             let outcome = tokio::task::spawn_blocking(move || job.run(&desk)).await;
-            match outcome {
-                Ok(outcome) => drop(events.send(Event::Identified(outcome)).await),
-                Err(e) => tracing::error!(error = %e, "an identity was not verified"),
-            }
+            let outcome = outcome.unwrap_or_else(|e| {
+                tracing::error!(error = %e, "an identity was not verified");
+                given_up
+            });
+            drop(events.send(Event::Identified(outcome)).await);
         });
     }
 

@@ -147,7 +147,7 @@ async fn list(args: &ListArgs, output: &Output) -> Result<(), CliError> {
 async fn enrol(args: &EnrolArgs, output: &Output) -> Result<(), CliError> {
     let material = match &args.file {
         Some(file) => read_evidence(&args.kind, file)?,
-        None => ask(&args.kind)?,
+        None => ask(&args.kind, "--file FILE")?,
     };
     let body = EnrolIdentity { material: BASE64_STANDARD.encode(&material), counter: 0 };
     changed(&args.operator.client()?.enrol(&args.account.to_string(), &args.kind, &body).await?, output)
