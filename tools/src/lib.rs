@@ -20,6 +20,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod customer;
 pub mod error;
 pub mod files;
 pub mod identity;

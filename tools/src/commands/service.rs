@@ -1,26 +1,21 @@
 //! Servicing accounts: acts of a bank's operator, and instructions that a customer signs.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Subcommand;
 use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::servicing::Act;
-use stemma_keystore::{Purpose, read_public};
+use stemma_keystore::read_public;
 use stemma_node_api::types::{CreditView, RequestState, RequestView, ServiceAct};
 
-use super::trade::{member_id, must_be_the_accounts};
+use crate::customer::CustomerArgs;
 use crate::error::{CliError, Exit};
-use crate::identity::IdentityArgs;
-use crate::keys;
-use crate::node::{NodeArgs, OperatorArgs, genesis_for};
+use crate::node::OperatorArgs;
 use crate::output::{Output, pairs};
-use crate::passphrase::PassphraseArgs;
-use crate::requests::{Told, fresh_counter, prepare_instruction, random, until_final, verify_refusal};
+use crate::requests::{Told, prepare_instruction, random};
 use crate::units::{Units, parse_positive};
 
 /// The commands under `stemma account` that change an account.
@@ -93,29 +88,6 @@ pub struct SetCreditArgs {
     lines: Vec<String>,
     #[command(flatten)]
     operator: OperatorArgs,
-}
-
-/// What every instruction of a customer needs.
-#[derive(Debug, clap::Args)]
-pub struct CustomerArgs {
-    #[command(flatten)]
-    node: NodeArgs,
-    /// Key file of the account's key
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// The account's id
-    #[arg(long, value_name = "ID")]
-    account: AccountId,
-    /// Trust this genesis file and not the node's
-    #[arg(long, value_name = "FILE", env = "STEMMA_GENESIS")]
-    genesis: Option<PathBuf>,
-    /// Stop waiting after so many seconds; the instruction may still commit
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
-    timeout: u64,
-    #[command(flatten)]
-    identity: IdentityArgs,
-    #[command(flatten)]
-    passphrase: PassphraseArgs,
 }
 
 /// Arguments of `stemma account withdraw`.
@@ -225,27 +197,12 @@ async fn withdraw(args: &WithdrawArgs, output: &Output) -> Result<ExitCode, CliE
 }
 
 async fn instruct(args: &CustomerArgs, act: Act, output: &Output) -> Result<ExitCode, CliError> {
-    let client = args.node.client()?;
-    let genesis = genesis_for(&client, args.genesis.as_deref()).await?;
-    let account = client.account(&args.account.to_string()).await?;
-    let key = keys::open(&args.key, Purpose::Account, &args.passphrase, output)?;
-    let public = PublicKey::of(key.signing_key());
-    must_be_the_accounts(&public, &args.key, &account)?;
-    let told = Told {
-        network: genesis.network(),
-        account: args.account,
-        bank: member_id(&account.bank)?,
-        counter: args.identity.counter.unwrap_or_else(|| fresh_counter(account.counter)),
-        act,
-    };
-    let identities = args.identity.read(&public)?;
-    let prepared = prepare_instruction(told, key.signing_key(), &identities, &random()?)
+    let customer = args.ready(output).await?;
+    let (network, account, bank) = (customer.genesis.network(), args.account, customer.bank.clone());
+    let told = Told { network, account, bank, counter: customer.counter, act };
+    let prepared = prepare_instruction(told, customer.key.signing_key(), &customer.identities, &random()?)
         .map_err(|violation| CliError::usage("the instruction is not valid").caused_by(&violation))?;
-    let view = until_final(&client, &prepared, Duration::from_secs(args.timeout)).await?;
-    if let Some(refusal) = &view.refusal {
-        verify_refusal(refusal, &prepared.link, &account.bank, &genesis)?;
-    }
-    finish(&view, output)
+    finish(&customer.hand_in(&prepared).await?, output)
 }
 
 fn finish(view: &RequestView, output: &Output) -> Result<ExitCode, CliError> {

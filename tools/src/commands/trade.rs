@@ -1,28 +1,19 @@
 //! `stemma trade`: a customer's order, signed on the customer's side and followed to its end.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{ArgGroup, Subcommand};
 use serde::Serialize;
 use stemma_chain_format::amount::Price;
-use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::instrument::InstrumentId;
-use stemma_chain_format::keys::PublicKey;
-use stemma_chain_format::member::MemberId;
 use stemma_chain_format::request::{Side, Size, Trade};
-use stemma_keystore::Purpose;
 use stemma_node_api::Client;
 use stemma_node_api::types::{AccountView, Amounts, InstrumentView, RequestState, RequestView};
 
+use crate::customer::{CustomerArgs, member_id};
 use crate::error::{CliError, Exit};
-use crate::identity::IdentityArgs;
-use crate::keys;
-use crate::node::{NodeArgs, genesis_for};
 use crate::output::{Output, pairs};
-use crate::passphrase::PassphraseArgs;
-use crate::requests::{Terms, fresh_counter, prepare, random, until_final, verify_refusal};
+use crate::requests::{Terms, prepare, random};
 use crate::units::{Units, parse_not_negative, parse_positive};
 
 /// Arguments of `stemma trade`.
@@ -51,13 +42,7 @@ enum TradeCommand {
 #[command(group(ArgGroup::new("size").required(true).args(["quantity", "cash"])))]
 struct OrderArgs {
     #[command(flatten)]
-    node: NodeArgs,
-    /// Key file of the account's key
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// The account's id
-    #[arg(long, value_name = "ID")]
-    account: AccountId,
+    customer: CustomerArgs,
     /// The instrument, written issuer/CODE
     #[arg(long)]
     instrument: InstrumentId,
@@ -73,16 +58,6 @@ struct OrderArgs {
     /// The highest fee to accept, in cash; without it any fee is
     #[arg(long, value_name = "AMOUNT")]
     fee_max: Option<String>,
-    /// Trust this genesis file and not the node's
-    #[arg(long, value_name = "FILE", env = "STEMMA_GENESIS")]
-    genesis: Option<PathBuf>,
-    /// Stop waiting after so many seconds; the order may still commit
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
-    timeout: u64,
-    #[command(flatten)]
-    identity: IdentityArgs,
-    #[command(flatten)]
-    passphrase: PassphraseArgs,
 }
 
 /// What happened.
@@ -113,29 +88,21 @@ pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
         TradeCommand::Buy(args) => (Side::Buy, args),
         TradeCommand::Sell(args) => (Side::Sell, args),
     };
-    let client = args.node.client()?;
-    let genesis = genesis_for(&client, args.genesis.as_deref()).await?;
-    let account = client.account(&args.account.to_string()).await?;
-    let market = Market::of(&client, &args.instrument, &account).await?;
-    let key = keys::open(&args.key, Purpose::Account, &args.passphrase, output)?;
-    let public = PublicKey::of(key.signing_key());
-    must_be_the_accounts(&public, &args.key, &account)?;
+    let customer = args.customer.ready(output).await?;
+    let market = Market::of(&customer.client, &args.instrument, &customer.account).await?;
     let terms = Terms {
-        network: genesis.network(),
-        account: args.account,
-        bank: member_id(&account.bank)?,
+        network: customer.genesis.network(),
+        account: args.customer.account,
+        bank: customer.bank.clone(),
         institution: member_id(args.instrument.issuer())?,
-        counter: args.identity.counter.unwrap_or_else(|| fresh_counter(account.counter)),
+        counter: customer.counter,
         trade: market.trade(side, &args)?,
     };
-    let prepared = prepare(terms, key.signing_key(), &args.identity.read(&public)?, &random()?)
+    let prepared = prepare(terms, customer.key.signing_key(), &customer.identities, &random()?)
         .map_err(|violation| CliError::usage("the order is not valid").caused_by(&violation))?;
     output.detail(1, &format!("Request {}, {} bytes in base64.", prepared.link, prepared.body.request.len()));
-    let view = until_final(&client, &prepared, Duration::from_secs(args.timeout)).await?;
-    if let Some(refusal) = &view.refusal {
-        verify_refusal(refusal, &prepared.link, &account.bank, &genesis)?;
-    }
-    finish(side, &args, &client, &market, view, output).await
+    let view = customer.hand_in(&prepared).await?;
+    finish(side, &args, &customer.client, &market, view, output).await
 }
 
 impl Market {
@@ -222,25 +189,9 @@ async fn finish(
     rows.extend(view.height.map(|height| ("Height", height.to_string())));
     let lines = holdings.iter().flat_map(|holdings| market.units.lines(holdings));
     rows.extend(lines.map(|line| ("Holds", line)));
-    if args.genesis.is_none() {
+    if args.customer.genesis.is_none() {
         output.detail(1, "The members' keys are the node's word: give --genesis FILE to check it.");
     }
     output.data(&Report { request: view, holdings }, &pairs(&rows))?;
     Ok(if is_committed { Exit::Yes } else { Exit::No }.into())
-}
-
-/// Refuses a key that does not sign for the account.
-pub(super) fn must_be_the_accounts(key: &PublicKey, path: &Path, account: &AccountView) -> Result<(), CliError> {
-    let Some(own) = &account.key else {
-        return Err(CliError::no("the account's key is revoked").help("ask the bank to bind a new key"));
-    };
-    if *own == key.to_string() {
-        return Ok(());
-    }
-    let message = format!("the key in {} is not the account's, which is {own}", path.display());
-    Err(CliError::usage(message).help("name the key file that signs for the account"))
-}
-
-pub(super) fn member_id(text: &str) -> Result<MemberId, CliError> {
-    text.parse().map_err(|error| CliError::network("the node names no member").caused_by(&error))
 }
