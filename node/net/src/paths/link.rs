@@ -120,6 +120,8 @@ struct Sent {
     at: Instant,
     bytes: u64,
     is_loaded: bool,
+    /// Bytes received until then.
+    received: u64,
 }
 
 impl Sent {
@@ -291,7 +293,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 return Ok(None);
             }
             Frame::Pong(nonce) => {
-                let sample = self.pings.remove(&nonce).and_then(Sent::round_trip);
+                // Behind much of the peer's it measures the peer's queue.
+                let sample = self
+                    .pings
+                    .remove(&nonce)
+                    .filter(|sent| self.received.saturating_sub(sent.received) < HEARD_EVERY)
+                    .and_then(Sent::round_trip);
                 Said::Pong { nonce, sample }
             }
             Frame::Bulk { nonce, is_last, .. } => {
@@ -385,7 +392,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Starts the clock of what will be confirmed.
     fn note_sent(&mut self, frame: &Frame) {
         let is_loaded = self.written.saturating_sub(self.confirmed) >= LOADED_BYTES;
-        let sent = |bytes: usize| Sent { at: Instant::now(), bytes: u64::try_from(bytes).unwrap_or(0), is_loaded };
+        let received = self.received;
+        let sent =
+            |bytes: usize| Sent { at: Instant::now(), bytes: u64::try_from(bytes).unwrap_or(0), is_loaded, received };
         match frame {
             Frame::Ping(nonce) => {
                 self.pings.insert(*nonce, sent(0));

@@ -130,6 +130,24 @@ async fn a_ping_overtakes_what_waits_and_does_not_measure_our_queue() {
 }
 
 #[tokio::test]
+async fn a_pong_behind_the_peers_own_train_measures_nothing() {
+    let (mut near, mut far) = pair(1 << 20);
+    talk(&mut near, &mut far).await;
+    // The peer measures at the same time: its filler is under way when our ping comes.
+    far.say(Say::Train { nonce: 5, bytes: 100_000 });
+    poll(&mut far, &mut Vec::new()).await;
+    near.say(Frame::Ping(7).into());
+    let mut context = Context::from_waker(std::task::Waker::noop());
+    near.poll_write(&mut context).unwrap();
+    let (to_near, _) = talk(&mut near, &mut far).await;
+    let pong = to_near.iter().find(|said| matches!(said, Said::Pong { .. }));
+    assert!(matches!(pong, Some(Said::Pong { nonce: 7, sample: None })), "{to_near:?}");
+    near.say(Frame::Ping(8).into());
+    let (to_near, _) = talk(&mut near, &mut far).await;
+    assert!(matches!(&to_near[..], [Said::Pong { nonce: 8, sample: Some(Sample::RoundTrip(_)) }]), "{to_near:?}");
+}
+
+#[tokio::test]
 async fn a_long_transfer_is_confirmed_on_the_way() {
     let (mut near, mut far) = pair(1 << 10);
     near.say(request(1, 256 << 10));

@@ -5,6 +5,8 @@ use rcgen::{
     Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
     PKCS_RSA_SHA256, RevokedCertParams, SerialNumber, SignatureAlgorithm, SigningKey,
 };
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::pem::PemObject;
 use time::{Duration, OffsetDateTime};
 
 use super::super::settings::Finding;
@@ -144,11 +146,10 @@ impl Scene {
 
 #[test]
 fn every_kind_of_key_and_a_renewed_certificate() {
-    // Made for this test: the libraries here sign with RSA keys, but make none.
-    // No library here makes RSA keys; openssl does.
-    let options = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-outform", "DER"];
+    // No library here makes RSA keys; openssl does, in PKCS#8 where it writes PEM.
+    let options = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
     let made = std::process::Command::new("openssl").args(options).output().unwrap();
-    let rsa = rustls_pki_types::PrivatePkcs8KeyDer::from(made.stdout.as_slice());
+    let rsa = PrivatePkcs8KeyDer::from_pem_slice(&made.stdout).unwrap();
     let rsa = KeyPair::from_pkcs8_der_and_sign_algo(&rsa, &PKCS_RSA_SHA256).unwrap();
     for scene in [
         Scene::usual(),
