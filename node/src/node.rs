@@ -240,10 +240,7 @@ impl Node {
                 self.on_answers(&links, answers);
                 Ok(())
             }
-            Event::Identified(outcome) => {
-                self.on_identified(outcome);
-                Ok(())
-            }
+            Event::Identified(outcome) => self.on_identified(outcome),
             Event::Enrolled(enrolled) => self.on_enrolled(enrolled),
             Event::Blocks { peer, blocks } => self.on_blocks(peer, blocks),
             Event::Fetched(entries) => {

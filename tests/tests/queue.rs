@@ -208,6 +208,12 @@ async fn an_idempotency_key_names_one_order() {
     let (status, error) = send(&two, "not visible: \t").await;
     assert_eq!((status, error["error"]["code"].as_str()), (400, Some("malformed")), "{error}");
     assert_eq!(send(&two, "mine-2").await.0, 200);
+    // Two at once under one name: one of them has it.
+    let [three, four] = [alice.buy(AAPL, 3), alice.buy(AAPL, 4)];
+    let (third, fourth) = tokio::join!(send(&three, "mine-3"), send(&four, "mine-3"));
+    let mut statuses = [third.0, fourth.0];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409], "{third:?} {fourth:?}");
 }
 
 /// Orders that wait, and the accounts that they are of.

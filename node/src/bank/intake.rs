@@ -108,9 +108,9 @@ impl Bank {
             return Ok(Intake::Turned(Box::new(row)));
         }
         if let Some(key) = &idempotency_key
-            && let Some(other) = self.store.order_by_key(&account, key).map_err(IntakeError::Store)?
+            && let Some(other) = self.named(&account, key).map_err(IntakeError::Store)?
         {
-            return Err(IntakeError::KeyReused(other.link));
+            return Err(IntakeError::KeyReused(other));
         }
         row.idempotency_key = idempotency_key;
         if let Some(retry_ms) = self.is_full(&account, now_ms) {
@@ -127,6 +127,17 @@ impl Bank {
             Some(row) => Intake::Known(Box::new(row)),
             None => Intake::Identifying(link),
         })
+    }
+
+    /// The account's order that a client gave a name to, also where it is not durable yet.
+    fn named(&self, account: &AccountId, key: &str) -> Result<Option<Link>, StoreError> {
+        let mut doors = self.identifying.get(account).into_iter().flatten();
+        let at_the_door = doors.find(|door| door.row.idempotency_key.as_deref() == Some(key));
+        let known = at_the_door.map(|door| door.row.link);
+        match known.or_else(|| self.fresh_keys.get(&(*account, key.to_owned())).copied()) {
+            Some(link) => Ok(Some(link)),
+            None => Ok(self.store.order_by_key(account, key)?.map(|row| row.link)),
+        }
     }
 
     /// Takes up the verdicts on an order's identities, and then the account's next order at the door.
@@ -289,6 +300,11 @@ impl Bank {
         let door = line.pop_front();
         if line.is_empty() {
             self.identifying.remove(account);
+        }
+        if let Some((key, link)) =
+            door.as_ref().and_then(|door| Some((door.row.idempotency_key.clone()?, door.row.link)))
+        {
+            self.fresh_keys.insert((*account, key), link);
         }
         door
     }

@@ -54,6 +54,8 @@ pub struct Bank {
     jobs: VecDeque<IdentityJob>,
     /// Verifiers in a form that is not durable yet; an order at the door is compared with these.
     used_up: BTreeMap<(AccountId, String), Vec<u8>>,
+    /// Clients' names of orders that are not durable yet.
+    fresh_keys: BTreeMap<(AccountId, String), Link>,
     /// Orders that are not final.
     open: BTreeMap<Link, OrderRow>,
     lines: Lines,
@@ -122,6 +124,7 @@ impl Bank {
             identifying: BTreeMap::new(),
             jobs: VecDeque::new(),
             used_up: BTreeMap::new(),
+            fresh_keys: BTreeMap::new(),
             open: BTreeMap::new(),
             lines: Lines::default(),
             dispatch: Dispatch::default(),
@@ -162,6 +165,7 @@ impl Bank {
     /// What was asked for is durable.
     pub fn stored(&mut self) {
         self.used_up.clear();
+        self.fresh_keys.clear();
     }
 
     /// Time goes on: asks again whatever is due, and forgets failures that are long ago.

@@ -32,10 +32,7 @@ pub(super) fn failed(e: &dyn std::error::Error) -> ApiError {
 impl Node {
     pub(super) fn on_call(&mut self, call: Call) -> Result<(), NodeError> {
         match call {
-            Call::Submit { handed_in, reply } => {
-                self.take_in(handed_in, reply);
-                Ok(())
-            }
+            Call::Submit { handed_in, reply } => self.take_in(handed_in, reply),
             Call::Act { account, act, reply } => {
                 self.act(account, act, reply);
                 Ok(())

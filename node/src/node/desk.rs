@@ -18,20 +18,21 @@ use crate::role::RoleEffect;
 use crate::store::{EnrolmentKind, EnrolmentRow, OrderRow, VerifierRow};
 
 impl Node {
-    pub(super) fn take_in(&mut self, handed_in: HandedIn, reply: CallReply<OrderRow>) {
+    pub(super) fn take_in(&mut self, handed_in: HandedIn, reply: CallReply<OrderRow>) -> Result<(), NodeError> {
         let Some(bank) = &mut self.bank else {
             let _gone = reply.send(Err(wrong_role("bank")));
-            return;
+            return Ok(());
         };
         let error = match bank.intake(handed_in, self.state.ledger(), now_ms(), &mut self.effects) {
             Ok(Intake::Known(row) | Intake::Turned(row)) => {
                 self.replies.push((reply, *row));
-                return;
+                return Ok(());
             }
             Ok(Intake::Identifying(link)) => {
                 self.identifying.entry(link).or_default().push(reply);
-                return;
+                return Ok(());
             }
+            Err(IntakeError::Store(e)) => return Err(NodeError::Store(e)),
             Ok(Intake::Full(row, retry_ms)) => {
                 let message = format!("the bank has as many orders waiting as it takes; try again in {retry_ms} ms");
                 let help = "Nothing was accepted: hand in the very same order again after that time.";
@@ -46,6 +47,7 @@ impl Node {
             Err(e) => failed(&e),
         };
         let _gone = reply.send(Err(error));
+        Ok(())
     }
 
     /// Verifies identities beside the node's thread, a few at a time.
@@ -65,15 +67,20 @@ impl Node {
         });
     }
 
-    pub(super) fn on_identified(&mut self, outcome: IdentityOutcome) {
-        let Some(bank) = &mut self.bank else { return };
+    pub(super) fn on_identified(&mut self, outcome: IdentityOutcome) -> Result<(), NodeError> {
+        let Some(bank) = &mut self.bank else { return Ok(()) };
         let link = outcome.link;
-        if let Err(e) = bank.identified(outcome, self.state.ledger(), now_ms(), &mut self.effects) {
-            tracing::error!(order = %link, error = %chain(&e), "an order was neither accepted nor refused");
-            for reply in self.identifying.remove(&link).into_iter().flatten() {
-                let _gone = reply.send(Err(failed(&e)));
+        match bank.identified(outcome, self.state.ledger(), now_ms(), &mut self.effects) {
+            Ok(()) => {}
+            Err(IntakeError::Store(e)) => return Err(NodeError::Store(e)),
+            Err(e) => {
+                tracing::error!(order = %link, error = %chain(&e), "an order was neither accepted nor refused");
+                for reply in self.identifying.remove(&link).into_iter().flatten() {
+                    let _gone = reply.send(Err(failed(&e)));
+                }
             }
         }
+        Ok(())
     }
 
     pub(super) fn act(&mut self, account: AccountId, act: Act, reply: CallReply<OrderRow>) {
