@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use crate::cose::ContentType;
 use crate::error::{Rule, Violation, ensure};
 use crate::hash::NetworkId;
-use crate::limits::{ADDRESS_BYTES_MAX, ANNOUNCED_PATHS_MAX, ANNOUNCEMENT_BYTES_MAX};
+use crate::limits::{ADDRESS_BYTES_MAX, ANNOUNCED_PATHS_MAX, ANNOUNCEMENT_BYTES_MAX, PATH_NAME_CHARS_MAX};
 use crate::member::MemberId;
 use crate::record::Record;
+use crate::request::is_label;
 
 /// The addresses of a member; a later serial replaces an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -52,8 +53,7 @@ impl Record for Announcement {
         ensure(count <= ANNOUNCED_PATHS_MAX, range, "announcement.paths", "at most 8", count)?;
         let mut names = BTreeSet::new();
         for AnnouncedPath { name, address } in &self.paths {
-            let holds = (1..=32).contains(&name.len())
-                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            let holds = is_label(name, PATH_NAME_CHARS_MAX);
             ensure(holds, range, "announcement.paths.name", "lowercase letters, digits, hyphens", name)?;
             ensure(names.insert(name), range, "announcement.paths.name", "each name once", name)?;
             let bytes = address.len();

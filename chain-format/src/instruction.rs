@@ -7,7 +7,7 @@ use crate::limits::INSTRUCTION_BYTES_MAX;
 use crate::member::MemberId;
 use crate::record::Record;
 use crate::request::{IdentityClaim, identities_hold};
-use crate::servicing::{Act, Consent};
+use crate::servicing::Act;
 
 /// The record by which a customer consents to an act on the account. It counts once, like a request: both share the
 /// account's counter.
@@ -49,7 +49,7 @@ impl Record for Instruction {
         let range = Rule::Range;
         ensure(self.counter > 0, range, "instruction.counter", "above 0", self.counter)?;
         let act = &self.act;
-        let own = act.consent() != Consent::None;
+        let own = act.consent().is_allowed();
         ensure(own, range, "instruction.act", "an act that a customer may ask for", act.as_str())?;
         act.check(&self.bank, "instruction.act")?;
         identities_hold(&self.identities, "instruction.identities")

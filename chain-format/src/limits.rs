@@ -59,6 +59,8 @@ pub const TEXT_BYTES_MAX: usize = 256;
 pub const IDENTITIES_MAX: usize = 4;
 /// Most addresses that a member announces at once.
 pub const ANNOUNCED_PATHS_MAX: usize = 8;
+/// Longest name of an announced path, in characters.
+pub const PATH_NAME_CHARS_MAX: usize = 32;
 /// Longest address in an announcement, in bytes.
 pub const ADDRESS_BYTES_MAX: usize = 256;
 /// Longest name of an identity type, in characters.

@@ -16,7 +16,7 @@ use crate::invariants;
 use crate::keys::PublicKey;
 use crate::member::MemberId;
 use crate::record::Signed;
-use crate::servicing::{Act, Consent, Servicing};
+use crate::servicing::{Act, Servicing};
 
 /// A listed instrument: its record and the record's link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,12 +156,7 @@ fn consent_is_given(
     act: &Act,
     instruction: Option<&Signed<Instruction>>,
 ) -> Result<(), Violation> {
-    let (needed, allowed) = match act.consent() {
-        Consent::None => (false, false),
-        Consent::Optional => (false, true),
-        Consent::Required => (true, true),
-        Consent::WhileKeyed => (state.key.is_some(), true),
-    };
+    let (needed, allowed) = (act.consent().is_required(state.key.is_some()), act.consent().is_allowed());
     let given = instruction.is_some();
     let holds = if given { allowed } else { !needed };
     let expected = if needed { "the customer's instruction" } else { "no instruction" };

@@ -119,13 +119,18 @@ impl IdentityClaim {
     }
 }
 
+/// Whether a text is lowercase letters, digits and hyphens, at least one and at most so many.
+pub(crate) fn is_label(text: &str, chars_max: usize) -> bool {
+    (1..=chars_max).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
 /// Claims' own rules: one to four, each type once and in order, well formed.
 pub(crate) fn identities_hold(claims: &[IdentityClaim], field: &str) -> Result<(), Violation> {
     let count = claims.len();
     ensure((1..=IDENTITIES_MAX).contains(&count), Rule::Range, field, "1 to 4 claims", count)?;
     for IdentityClaim { kind, .. } in claims {
-        let holds = (1..=IDENTITY_TYPE_CHARS_MAX).contains(&kind.len())
-            && kind.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let holds = is_label(kind, IDENTITY_TYPE_CHARS_MAX);
         let field = format!("{field}.kind");
         ensure(holds, Rule::Range, &field, "lowercase letters, digits, hyphens", kind)?;
     }

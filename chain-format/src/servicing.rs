@@ -86,6 +86,22 @@ pub enum Consent {
     WhileKeyed,
 }
 
+impl Consent {
+    /// Whether the customer must ask, on an account that has a key or none.
+    pub const fn is_required(self, has_key: bool) -> bool {
+        match self {
+            Self::None | Self::Optional => false,
+            Self::Required => true,
+            Self::WhileKeyed => has_key,
+        }
+    }
+
+    /// Whether the customer may ask.
+    pub const fn is_allowed(self) -> bool {
+        !matches!(self, Self::None)
+    }
+}
+
 impl Act {
     /// The act's stable name.
     pub const fn as_str(&self) -> &'static str {

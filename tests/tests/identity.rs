@@ -21,9 +21,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use stemma_chain_format::request::Side;
 use stemma_node_api::types::{EnrolIdentity, RequestState, RequestView};
+use stemma_node_api::x509;
 use stemma_tests::customer::Customer;
 use stemma_tests::network::{AAPL, MEMBERS, Network};
-use stemma_tools::identity::{Identity, x509_challenge, x509_evidence};
+use stemma_tools::identity::Identity;
 use stemma_tools::requests::{prepare, random};
 use zeroize::Zeroizing;
 
@@ -202,12 +203,12 @@ async fn files(network: &Network, alice: &mut Customer) {
 
 async fn a_certificate(network: &Network, alice: &mut Customer, folder: &Path) {
     let chain = vec![fs::read(folder.join("alice.der")).unwrap()];
-    enrol(network, alice, "x509", &x509_evidence(&chain, None)).await;
+    enrol(network, alice, "x509", &x509::evidence(&chain, None)).await;
     let signed = |counter: u64| {
-        let challenge = x509_challenge(&network.genesis().network(), &alice.account, counter);
+        let challenge = x509::challenge(&network.genesis().network(), &alice.account, counter);
         fs::write(folder.join("challenge"), challenge).unwrap();
         openssl(folder, "pkeyutl -sign -rawin -inkey alice.key -in challenge -out signature");
-        identity("x509", &x509_evidence(&chain, Some(&fs::read(folder.join("signature")).unwrap())))
+        identity("x509", &x509::evidence(&chain, Some(&fs::read(folder.join("signature")).unwrap())))
     };
     let terms = alice.clone().terms(Side::Buy, AAPL, 1);
     let proof = signed(terms.counter);

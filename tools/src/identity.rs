@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use stemma_chain_format::cbor;
-use stemma_chain_format::hash::{AccountId, NetworkId};
 use stemma_chain_format::keys::PublicKey;
+use stemma_node_api::x509;
 use zeroize::Zeroizing;
 
 use crate::error::CliError;
@@ -15,8 +14,6 @@ use crate::files;
 const ACCOUNT_KEY: &str = "account-key";
 /// Types whose evidence is a line of text.
 const TEXTS: [&str; 3] = ["password", "totp", "national-id"];
-/// What a certificate's key signs begins with.
-const X509_CHALLENGE: &[u8] = b"stemma x509 identity v1\0";
 /// Longest evidence, in bytes.
 const EVIDENCE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
@@ -86,36 +83,14 @@ impl IdentityArgs {
         Ok(Identity { kind: kind.to_owned(), evidence })
     }
 
-    /// The chain and the signature as the bank takes them: a CBOR map of 0: the certificates in DER, 1: the signature.
+    /// The chain and the signature as the bank takes them.
     fn x509(&self, file: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
         let path = self.x509_signature.as_ref().ok_or_else(|| {
             let help = "sign what `stemma identity challenge` prints with the certificate's key, and name the file";
             CliError::usage("--identity x509 needs --x509-signature").help(help)
         })?;
-        Ok(Zeroizing::new(x509_evidence(&certificates(file)?, Some(&files::read(path)?))))
+        Ok(Zeroizing::new(x509::evidence(&certificates(file)?, Some(&files::read(path)?))))
     }
-}
-
-#[derive(minicbor::Encode)]
-#[cbor(map)]
-struct X509Evidence {
-    #[n(0)]
-    chain: Vec<minicbor::bytes::ByteVec>,
-    #[n(1)]
-    signature: Option<minicbor::bytes::ByteVec>,
-}
-
-/// Evidence of the type `x509` from certificates in DER and the leaf's signature over the challenge.
-#[must_use]
-pub fn x509_evidence(chain: &[Vec<u8>], signature: Option<&[u8]>) -> Vec<u8> {
-    let chain = chain.iter().map(|der| der.clone().into()).collect();
-    cbor::encode(&X509Evidence { chain, signature: signature.map(|bytes| bytes.to_vec().into()) })
-}
-
-/// What a certificate's key signs to prove itself for one order.
-#[must_use]
-pub fn x509_challenge(network: &NetworkId, account: &AccountId, counter: u64) -> Vec<u8> {
-    [X509_CHALLENGE, network.as_bytes(), account.as_bytes(), &counter.to_be_bytes()].concat()
 }
 
 /// Material or evidence from a file: of text types its first line, of others all of it.
@@ -124,7 +99,7 @@ pub fn x509_challenge(network: &NetworkId, account: &AccountId, counter: u64) ->
 /// The file can't be read.
 pub fn read_evidence(kind: &str, file: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
     if kind == "x509" {
-        return Ok(Zeroizing::new(x509_evidence(&certificates(file)?, None)));
+        return Ok(Zeroizing::new(x509::evidence(&certificates(file)?, None)));
     }
     let bytes = Zeroizing::new(files::read_up_to(file.as_ref(), EVIDENCE_BYTES_MAX)?);
     if !TEXTS.contains(&kind) {

@@ -259,6 +259,13 @@ pub fn verify_refusal(view: &RefusalView, request: &Link, bank: &str, genesis: &
     keys::verify(&check.key, &check.message, &check.signature).map_err(|error| failed(error.to_string()))
 }
 
+/// What a refusal says, as rows for people.
+#[must_use]
+pub fn refusal_rows(refusal: &RefusalView) -> [(&'static str, String); 4] {
+    let RefusalView { reason, expected, found, advice, .. } = refusal.clone();
+    [("Reason", reason), ("Asked", expected), ("Found", found), ("Advice", advice)]
+}
+
 /// A founding member by its id.
 #[must_use]
 pub fn member<'g>(genesis: &'g GenesisFile, id: &str) -> Option<&'g Member> {

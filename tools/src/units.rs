@@ -31,6 +31,16 @@ impl Units {
         self.0.get(instrument).copied()
     }
 
+    /// Decimals of a bank's currency that somebody named.
+    ///
+    /// # Errors
+    /// It is not listed.
+    pub fn listed_decimals(&self, instrument: &str) -> Result<u8, CliError> {
+        self.decimals(instrument).ok_or_else(|| {
+            CliError::usage(format!("{instrument} is not listed")).help("name a currency that this bank has listed")
+        })
+    }
+
     /// So many smallest units, in whole units where the decimals are known.
     #[must_use]
     pub fn show(&self, instrument: &str, amount: &str) -> String {

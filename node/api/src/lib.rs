@@ -9,6 +9,7 @@ mod error;
 pub mod events;
 pub mod routes;
 pub mod types;
+pub mod x509;
 
 pub use client::{Client, ClientError};
 pub use error::{ApiError, ErrorBody, ErrorCode};

@@ -11,6 +11,7 @@ use stemma_chain_format::request::IdentityClaim;
 use stemma_node_api::config::BankConfig;
 use zeroize::Zeroizing;
 
+use super::identity::account_key;
 use super::identity::attempts::AttemptSettings;
 use super::identity::policy::{Policy, PolicyError, Rule};
 use super::identity::settings::ImageSettings;
@@ -238,7 +239,7 @@ pub struct IdentityOutcome {
 impl IdentityJob {
     /// Whether the work is small enough for the node's thread.
     pub(super) fn is_small(&self) -> bool {
-        self.shown.iter().all(|shown| shown.claim.kind == "account-key")
+        self.shown.iter().all(|shown| shown.claim.kind == account_key::KIND)
     }
 
     /// What is told where the work cannot be done.

@@ -14,7 +14,7 @@ use stemma_chain_format::limits::ABSORBED_MAX;
 use stemma_chain_format::lineage::absorbed_into;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::refusal::RefusalReason as Why;
-use stemma_chain_format::servicing::{Act, Consent, Servicing};
+use stemma_chain_format::servicing::{Act, Servicing};
 use stemma_chain_format::validate::{self, VerifiedEntry};
 
 use super::endorse::beyond;
@@ -67,12 +67,7 @@ impl Bank {
         let known = ledger.account(&account).filter(|account| account.state.bank == self.id);
         let known = known.filter(|_| ledger.own_account_of(&account).is_none());
         let state = known.map(|account| &account.state).ok_or(ActError::UnknownAccount(account))?;
-        let needs = match act.consent() {
-            Consent::Required => true,
-            Consent::WhileKeyed => state.key.is_some(),
-            Consent::None | Consent::Optional => false,
-        };
-        if needs {
+        if act.consent().is_required(state.key.is_some()) {
             return Err(ActError::NeedsInstruction(act.as_str()));
         }
         let number = self.take_number();

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::calls::{conflict, failed, wrong_role};
 use super::event::Enrolled;
 use super::{CallReply, Event, Node, NodeError};
-use crate::bank::identity::EnrolError;
+use crate::bank::identity::{EnrolError, account_key};
 use crate::bank::{HandedIn, Holder, IdentityOutcome, Intake, IntakeError};
 use crate::clock::now_ms;
 use crate::error::chain;
@@ -170,7 +170,7 @@ impl Node {
             return Ok(());
         };
         let stored = self.store.verifier(&account, &kind)?;
-        if stored.is_none() && kind != "account-key" {
+        if stored.is_none() && kind != account_key::KIND {
             let message = format!("account {account} has no identity of the type {kind}");
             let _gone = reply.send(Err(ApiError::new(ErrorCode::NotFound, message)));
             return Ok(());

@@ -19,7 +19,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTran
 use stemma_chain_format::hash::{Digest, NetworkId};
 use stemma_chain_format::member::MemberId;
 
-pub use activity::{HALF_LIFE_MS, TRADE as TRADE_ACTIVITY, decayed};
+pub use activity::TRADE as TRADE_ACTIVITY;
 pub use blocks::Place;
 pub use orders::{OrderKind, OrderRow, OrderState, Step};
 pub use outbox::{AnswerRow, Reserved, RoleWrites};

@@ -1,7 +1,7 @@
 //! A bank's orders: each in exactly one state, durable before it is acknowledged.
 
 use minicbor::bytes::ByteVec;
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use stemma_chain_format::cbor;
 use stemma_chain_format::hash::{AccountId, Link};
 
@@ -209,6 +209,12 @@ pub(super) fn write_counters(txn: &WriteTransaction, counters: &[(AccountId, u64
     Ok(())
 }
 
+/// The order of a number.
+fn row(txn: &ReadTransaction, number: u64) -> Result<Option<OrderRow>, StoreError> {
+    let orders = txn.open_table(tables::ORDERS)?;
+    orders.get(number)?.map(|value| decode(value.value())).transpose()
+}
+
 impl Store {
     /// The order that a client gave a name to.
     ///
@@ -218,9 +224,7 @@ impl Store {
         let txn = self.read()?;
         let keys = txn.open_table(tables::ORDER_KEYS)?;
         let Some(number) = keys.get((short(&account.0), key))?.map(|value| value.value()) else { return Ok(None) };
-        let orders = txn.open_table(tables::ORDERS)?;
-        let row = orders.get(number)?.map(|value| decode(value.value())).transpose()?;
-        Ok(row.filter(|row| row.account == *account))
+        Ok(row(&txn, number)?.filter(|row| row.account == *account))
     }
 
     /// The last refused orders of all accounts, at most `count`, the newest first.
@@ -259,9 +263,7 @@ impl Store {
         let txn = self.read()?;
         let numbers = txn.open_table(tables::ORDER_NUMBERS)?;
         let Some(number) = numbers.get(short(&link.0))?.map(|value| value.value()) else { return Ok(None) };
-        let orders = txn.open_table(tables::ORDERS)?;
-        let row = orders.get(number)?.map(|value| decode(value.value())).transpose()?;
-        Ok(row.filter(|row| row.link == *link))
+        Ok(row(&txn, number)?.filter(|row| row.link == *link))
     }
 
     /// The orders that are not final, in the order of arrival.

@@ -164,10 +164,7 @@ async fn fund(args: &FundArgs, output: &Output) -> Result<(), CliError> {
     let bank = client.status().await?.member;
     let instrument = format!("{bank}/{}", args.currency);
     let units = Units::of_node(&client.instruments().await?);
-    let decimals = units.decimals(&instrument).ok_or_else(|| {
-        CliError::usage(format!("{instrument} is not listed")).help("name a currency that this bank has listed")
-    })?;
-    let amount = parse_positive(&args.amount, decimals, "the amount")?;
+    let amount = parse_positive(&args.amount, units.listed_decimals(&instrument)?, "the amount")?;
     let credits = BTreeMap::from([(args.account.to_string(), amount.to_string())]);
     let issued = client.issue(&IssueCash { code: args.currency.clone(), credits }).await?;
     let rows = [

@@ -8,10 +8,11 @@ use base64::prelude::BASE64_STANDARD;
 use clap::Subcommand;
 use stemma_chain_format::hash::AccountId;
 use stemma_node_api::types::{EnrolIdentity, EnrolmentView};
+use stemma_node_api::x509;
 
 use crate::error::{CliError, Exit};
 use crate::files;
-use crate::identity::{ask, read_evidence, x509_challenge};
+use crate::identity::{ask, read_evidence};
 use crate::node::{NodeArgs, OperatorArgs, genesis_for};
 use crate::output::{Output, pairs};
 
@@ -125,7 +126,7 @@ pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
         IdentityCommand::Log(args) => log(&args, output).await?,
         IdentityCommand::Challenge(args) => {
             let genesis = genesis_for(&args.node.client()?, args.genesis.as_deref()).await?;
-            let challenge = x509_challenge(&genesis.network(), &args.account, args.counter);
+            let challenge = x509::challenge(&genesis.network(), &args.account, args.counter);
             files::write(&args.out, &challenge, files::MODE_PUBLIC, true)?;
         }
     }

@@ -9,6 +9,7 @@ use stemma_node_api::types::{RequestState, RequestView};
 use crate::error::{CliError, Exit};
 use crate::node::NodeArgs;
 use crate::output::{Output, pairs};
+use crate::requests::refusal_rows;
 
 /// Arguments of `stemma request`.
 #[derive(Debug, clap::Args)]
@@ -99,10 +100,7 @@ fn shown(view: &RequestView) -> String {
     rows.extend(view.steps.iter().map(|step| (name(step.state), format!("{} ms", step.at_ms))));
     if let Some(refusal) = &view.refusal {
         rows.push(("Refused by", refusal.member.clone()));
-        rows.push(("Reason", refusal.reason.clone()));
-        rows.push(("Asked", refusal.expected.clone()));
-        rows.push(("Found", refusal.found.clone()));
-        rows.push(("Advice", refusal.advice.clone()));
+        rows.extend(refusal_rows(refusal));
     }
     rows.extend(view.chain.clone().map(|chain| ("Entry", chain)));
     rows.extend(view.height.map(|height| ("Height", height.to_string())));

@@ -15,7 +15,7 @@ use crate::customer::CustomerArgs;
 use crate::error::{CliError, Exit};
 use crate::node::OperatorArgs;
 use crate::output::{Output, pairs};
-use crate::requests::{Told, prepare_instruction, random};
+use crate::requests::{Told, prepare_instruction, random, refusal_rows};
 use crate::units::{Units, parse_positive};
 
 /// The commands under `stemma account` that change an account.
@@ -173,16 +173,10 @@ async fn credit(args: &SetCreditArgs) -> Result<CreditView, CliError> {
         let wrong = || CliError::usage(format!("--line {line:?} is no line")).help("write it as USD=1000.00");
         let (code, amount) = line.split_once('=').ok_or_else(wrong)?;
         let instrument = format!("{bank}/{code}");
-        let amount = parse_positive(amount, decimals(&units, &instrument)?, "the line")?;
+        let amount = parse_positive(amount, units.listed_decimals(&instrument)?, "the line")?;
         lines.insert(instrument, amount.to_string());
     }
     Ok(CreditView { level: args.level, rules: args.rules, lines })
-}
-
-fn decimals(units: &Units, instrument: &str) -> Result<u8, CliError> {
-    units.decimals(instrument).ok_or_else(|| {
-        CliError::usage(format!("{instrument} is not listed")).help("name a currency that this bank has listed")
-    })
 }
 
 async fn withdraw(args: &WithdrawArgs, output: &Output) -> Result<ExitCode, CliError> {
@@ -190,7 +184,7 @@ async fn withdraw(args: &WithdrawArgs, output: &Output) -> Result<ExitCode, CliE
     let bank = client.account(&args.customer.account.to_string()).await?.bank;
     let units = Units::of_node(&client.instruments().await?);
     let name = format!("{bank}/{}", args.currency);
-    let amount = parse_positive(&args.amount, decimals(&units, &name)?, "the amount")?;
+    let amount = parse_positive(&args.amount, units.listed_decimals(&name)?, "the amount")?;
     let instrument: InstrumentId =
         name.parse().map_err(|error| CliError::usage(format!("{name} is no currency")).caused_by(&error))?;
     instruct(&args.customer, Act::Withdraw(instrument, amount), output).await
@@ -210,13 +204,10 @@ fn finish(view: &RequestView, output: &Output) -> Result<ExitCode, CliError> {
     let is_committed = view.state == RequestState::Committed;
     let mut rows = match (&view.refusal, view.state) {
         (_, RequestState::Committed) => vec![("Committed", act)],
-        (Some(refusal), _) => vec![
-            ("Refused", format!("{act}, by {}", refusal.member)),
-            ("Reason", refusal.reason.clone()),
-            ("Asked", refusal.expected.clone()),
-            ("Found", refusal.found.clone()),
-            ("Advice", refusal.advice.clone()),
-        ],
+        (Some(refusal), _) => {
+            let first = ("Refused", format!("{act}, by {}", refusal.member));
+            std::iter::once(first).chain(refusal_rows(refusal)).collect()
+        }
         (None, RequestState::Expired) => vec![("Expired", format!("{act}: nothing has changed"))],
         (None, state) => vec![("State", format!("{state:?}"))],
     };

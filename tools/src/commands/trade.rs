@@ -13,7 +13,7 @@ use stemma_node_api::types::{AccountView, Amounts, InstrumentView, RequestState,
 use crate::customer::{CustomerArgs, member_id};
 use crate::error::{CliError, Exit};
 use crate::output::{Output, pairs};
-use crate::requests::{Terms, prepare, random};
+use crate::requests::{Terms, prepare, random, refusal_rows};
 use crate::units::{Units, parse_not_negative, parse_positive};
 
 /// Arguments of `stemma trade`.
@@ -173,10 +173,7 @@ async fn finish(
         }
         (_, Some(refusal), _) => {
             rows.insert(0, ("Refused", format!("{side} of {name}, by {}", refusal.member)));
-            rows.push(("Reason", refusal.reason.clone()));
-            rows.push(("Asked", refusal.expected.clone()));
-            rows.push(("Found", refusal.found.clone()));
-            rows.push(("Advice", refusal.advice.clone()));
+            rows.extend(refusal_rows(refusal));
             rows.push(("Signature", "verified".to_owned()));
         }
         (_, None, RequestState::Expired) => {

@@ -5,12 +5,15 @@ use zeroize::Zeroizing;
 
 use super::{Context, IdentityType, Malformed, Match, Mismatch, Unfit};
 
+/// Its name in requests.
+pub const KIND: &str = "account-key";
+
 /// The type `account-key`; every account has it.
 pub(super) struct AccountKey;
 
 impl IdentityType for AccountKey {
     fn kind(&self) -> &'static str {
-        "account-key"
+        KIND
     }
 
     fn evidence_bytes_max(&self) -> usize {

@@ -8,7 +8,7 @@
 //! The digest that goes on the ledger covers what was enrolled, with 32 random bytes inside for every type but
 //! `account-key`, whose evidence the ledger shows anyway: nobody can guess an identity from the digest.
 
-mod account_key;
+pub mod account_key;
 mod argon;
 pub mod attempts;
 mod error;

@@ -22,8 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use stemma_chain_format::amount::Amount;
 use stemma_chain_format::hash::AccountId;
 
-/// The type that every account has.
-const ALWAYS_ENROLLED: &str = "account-key";
+use super::account_key;
 
 /// A bank's rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,7 +120,7 @@ impl Policy {
         offered: &[&str],
         enrolled: &[&str],
     ) -> Result<(), Demand> {
-        let has = |kind: &str| offered.contains(&kind) && (kind == ALWAYS_ENROLLED || enrolled.contains(&kind));
+        let has = |kind: &str| offered.contains(&kind) && (kind == account_key::KIND || enrolled.contains(&kind));
         let mut rules = self.rules.iter().filter(|rule| rule.applies(account, amount)).peekable();
         if rules.peek().is_none() {
             let one = offered.iter().any(|kind| has(kind));

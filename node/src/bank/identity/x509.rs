@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use stemma_chain_format::cbor;
-use stemma_chain_format::hash::{AccountId, NetworkId};
+use stemma_node_api::x509::{Presented, challenge};
 use subtle::ConstantTimeEq;
 use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList, RevocationOptionsBuilder,
@@ -25,8 +25,6 @@ use zeroize::Zeroizing;
 
 use super::{Context, IdentityType, Malformed, Match, Mismatch, Unfit, random};
 
-/// What a challenge starts with.
-const CHALLENGE: &[u8] = b"stemma x509 identity v1\0";
 /// Longest chain, in certificates.
 const CHAIN_MAX: usize = 5;
 /// Largest evidence, in bytes.
@@ -46,26 +44,6 @@ static ISSUERS: &[&dyn SignatureVerificationAlgorithm] = &[
 /// What may sign challenges: one algorithm for a kind of key.
 static LEAVES: &[&dyn SignatureVerificationAlgorithm] =
     &[algorithms::ED25519, algorithms::ECDSA_P256_SHA256, algorithms::RSA_PKCS1_2048_8192_SHA256];
-
-/// What the leaf's key signs.
-pub fn challenge(network: &NetworkId, account: &AccountId, counter: u64) -> Vec<u8> {
-    [CHALLENGE, network.as_bytes(), account.as_bytes(), &counter.to_be_bytes()].concat()
-}
-
-/// Evidence from a chain in DER, leaf first, and the signature over the challenge.
-pub fn evidence(chain: &[Vec<u8>], signature: Option<&[u8]>) -> Vec<u8> {
-    let chain = chain.iter().map(|der| der.clone().into()).collect();
-    cbor::encode(&Presented { chain, signature: signature.map(|bytes| bytes.to_vec().into()) })
-}
-
-#[derive(minicbor::Encode, minicbor::Decode)]
-#[cbor(map)]
-struct Presented {
-    #[n(0)]
-    chain: Vec<minicbor::bytes::ByteVec>,
-    #[n(1)]
-    signature: Option<minicbor::bytes::ByteVec>,
-}
 
 #[derive(minicbor::Encode, minicbor::Decode)]
 #[cbor(map)]

@@ -29,7 +29,7 @@ fn materials() -> Vec<Vec<u8>> {
     let mut materials: Vec<Vec<u8>> = forms.iter().map(|form| form.replace("{}", SECRET).into_bytes()).collect();
     materials.push([b"\x89PNG\r\n\x1a\n".as_slice(), SECRET.as_bytes()].concat());
     materials.push([b"\xff\xd8\xff\xe0".as_slice(), SECRET.as_bytes()].concat());
-    materials.push(super::super::x509::evidence(&[SECRET.as_bytes().to_vec()], Some(SECRET.as_bytes())));
+    materials.push(stemma_node_api::x509::evidence(&[SECRET.as_bytes().to_vec()], Some(SECRET.as_bytes())));
     materials
 }
 

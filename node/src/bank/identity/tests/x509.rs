@@ -7,10 +7,11 @@ use rcgen::{
 };
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
+use stemma_node_api::x509::{challenge, evidence};
 use time::{Duration, OffsetDateTime};
 
 use super::super::settings::Finding;
-use super::super::x509::{X509, challenge, evidence};
+use super::super::x509::X509;
 use super::*;
 
 const KIND: &str = "x509";
