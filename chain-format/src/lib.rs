@@ -20,6 +20,7 @@ pub mod keys;
 
 pub mod amount;
 pub mod holdings;
+pub mod hours;
 
 pub mod genesis;
 pub mod member;

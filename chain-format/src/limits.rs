@@ -22,7 +22,7 @@ pub const ANNOUNCEMENT_BYTES_MAX: usize = 4 * 1024;
 /// Largest signed issuance, in bytes of its envelope.
 pub const ISSUANCE_BYTES_MAX: usize = 128 * 1024;
 /// Largest signed instrument listing, in bytes of its envelope.
-pub const LISTING_BYTES_MAX: usize = 1024;
+pub const LISTING_BYTES_MAX: usize = 4 * 1024;
 /// Largest signed refusal, in bytes of its envelope.
 pub const REFUSAL_BYTES_MAX: usize = 4 * 1024;
 /// Largest entry (one to three stages with their framing), in bytes.
@@ -67,6 +67,12 @@ pub const ADDRESS_BYTES_MAX: usize = 256;
 pub const IDENTITY_TYPE_CHARS_MAX: usize = 32;
 /// Largest referral carried by a request, in bytes.
 pub const REFERRAL_BYTES_MAX: usize = 1_024;
+/// Longest name of a time zone, in characters.
+pub const ZONE_CHARS_MAX: usize = 40;
+/// Most trading sessions of a week.
+pub const SESSIONS_MAX: usize = 28;
+/// Most days without trading in one listing.
+pub const HOLIDAYS_MAX: usize = 128;
 /// Most decimals of an instrument.
 pub const DECIMALS_MAX: u8 = 18;
 /// Largest scale of a price (digits after its decimal point).
