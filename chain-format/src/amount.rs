@@ -45,6 +45,9 @@ impl Amount {
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
+    /// One smallest unit.
+    pub const ONE: Self = Self(1);
+
     /// An amount of so many smallest units.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use minicbor::bytes::ByteVec;
 use crate::account::AccountState;
 use crate::cbor;
 use crate::certificate::CertifiedHeader;
-use crate::chain::Entry;
+use crate::chain::{Chain, Entry};
 use crate::endorsement::Credit;
 use crate::error::{Rule, Violation, ensure, same};
 use crate::genesis::GenesisFile;
@@ -21,7 +21,6 @@ use crate::limits::BUNDLE_BYTES_MAX;
 use crate::lineage::{self, Listed};
 use crate::merkle::SparseProof;
 use crate::registry::Registry;
-use crate::request::Trade;
 use crate::servicing::Act;
 use crate::validate::{self, VerifiedEntry};
 
@@ -56,7 +55,7 @@ pub struct AccountBundle {
     /// The entries that gave the credits, each once, in the order of first use.
     #[n(7)]
     pub sources: Vec<ByteVec>,
-    /// The listings of the instruments traded and of the cash that paid, each once, in the order of first use; of one
+    /// The listings that executions name and those of the cash that paid, each once, in the order of first use; of one
     /// trade, the instrument's first.
     #[n(8)]
     pub listings: Vec<ByteVec>,
@@ -209,22 +208,24 @@ impl AccountBundle {
         // Which credits had arrived before which entry is the ledger's to say; that each was absorbed in order is checked.
         state.credits_received = self.account.credits_received;
         state.credits_digest = self.account.credits_digest;
+        let by_link: BTreeMap<Link, &Listed> = listings.iter().map(|listed| (listed.link, listed)).collect();
         let by_instrument: BTreeMap<&InstrumentId, &Listed> =
             listings.iter().map(|listed| (&listed.listing.instrument, listed)).collect();
         let mut used = BTreeSet::new();
         let mut first_uses = Vec::with_capacity(listings.len());
         for (index, entry) in chains.iter().enumerate() {
             let place = format!("lineage[{}]", index.saturating_add(1));
-            let listed = |instrument: &InstrumentId| {
-                let listed = by_instrument.get(instrument).copied();
-                listed.ok_or_else(|| Violation::new(Rule::Listing, &place, "its listing in the bundle", instrument))
+            let find = |needed: NeededListing<'_>| {
+                let (found, what) = match needed {
+                    NeededListing::Named(link) => (by_link.get(&link).copied(), link.to_string()),
+                    NeededListing::Of(instrument) => (by_instrument.get(instrument).copied(), instrument.to_string()),
+                };
+                found.ok_or_else(|| Violation::new(Rule::Listing, &place, "its listing in the bundle", what))
             };
             let absorbed = usize::try_from(state.credits_absorbed).unwrap_or(usize::MAX);
             let inbox = self.credits.iter().skip(absorbed);
-            let moved = moved_by(entry.entry());
-            // The cash is listed too, so that a reader knows what a unit of it is.
-            let listed = moved.iter().map(|instrument| listed(instrument)).collect::<Result<Vec<_>, _>>()?;
-            first_uses.extend(moved.into_iter().filter(|instrument| used.insert(*instrument)));
+            let listed = listings_needed(entry.entry()).into_iter().map(find).collect::<Result<Vec<_>, _>>()?;
+            first_uses.extend(listed.iter().map(|listed| listed.link).filter(|link| used.insert(*link)));
             let next = match (entry.entry(), listed.first()) {
                 (Entry::Chain(chain), Some(listed)) => lineage::follow(&state, chain, inbox, listed),
                 (Entry::Servicing(service), _) => lineage::serve(&state, service, inbox),
@@ -232,8 +233,8 @@ impl AccountBundle {
             };
             state = next.map_err(|v| v.within(&place))?;
         }
-        let in_order = first_uses.into_iter().eq(listings.iter().map(|listed| &listed.listing.instrument));
-        let expected = "the listing of each instrument and cash traded once, in the order of first use";
+        let in_order = first_uses.into_iter().eq(listings.iter().map(|listed| listed.link));
+        let expected = "each listing that executions name, and the cash's, once, in the order of first use";
         ensure(in_order, Rule::Listing, "listings", expected, "others")?;
         Ok(state)
     }
@@ -266,15 +267,25 @@ fn listed(entries: &[VerifiedEntry]) -> Result<Vec<Listed>, Violation> {
     listings.collect()
 }
 
-/// The instruments that an entry of a lineage moves, the traded one first.
-pub fn moved_by(entry: &Entry) -> Vec<&InstrumentId> {
+/// A listing that an entry of a lineage needs to be read and checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NeededListing<'e> {
+    /// The listing that an execution names.
+    Named(Link),
+    /// A listing of this cash, which has but one.
+    Of(&'e InstrumentId),
+}
+
+/// The listings that an entry of a lineage needs, the traded instrument's first; the cash's so that a reader knows what a unit of it
+/// is.
+pub fn listings_needed(entry: &Entry) -> Vec<NeededListing<'_>> {
     match entry {
         Entry::Chain(chain) => {
-            let Trade { instrument, cash, .. } = &chain.request.record().trade;
-            vec![instrument, cash]
+            let Chain { request, execution, .. } = chain.as_ref();
+            vec![NeededListing::Named(execution.record().listing), NeededListing::Of(&request.record().trade.cash)]
         }
         Entry::Servicing(service) => match &service.servicing.record().act {
-            Act::Withdraw(instrument, _) => vec![instrument],
+            Act::Withdraw(instrument, _) => vec![NeededListing::Of(instrument)],
             _ => Vec::new(),
         },
         Entry::Opening(_) | Entry::Issuance(_) | Entry::Listing(_) => Vec::new(),

@@ -9,10 +9,10 @@ use crate::error::{Rule, Violation, ensure};
 use crate::execution::Execution;
 use crate::hash::Link;
 use crate::instruction::Instruction;
-use crate::instrument::Listing;
 use crate::issuance::Issuance;
 use crate::keys::PublicKey;
 use crate::limits::ENTRY_BYTES_MAX;
+use crate::listing::Listing;
 use crate::record::{Record, Signed};
 use crate::request::Request;
 use crate::servicing::Servicing;
@@ -46,7 +46,7 @@ pub enum Entry {
     Opening(Box<Signed<Opening>>),
     /// Cash brought into being.
     Issuance(Box<Signed<Issuance>>),
-    /// An instrument listed.
+    /// An instrument listed, or its listing changed.
     Listing(Box<Signed<Listing>>),
     /// An account serviced.
     Servicing(Box<Service>),

@@ -15,9 +15,9 @@ pub enum Rule {
     Signature,
     /// The signer is not who the record needs.
     Signer,
-    /// A stage does not link to the stage before it.
+    /// A stage does not link to the stage before it, or a listing not to the one in force.
     Link,
-    /// Stages of one chain disagree on a field.
+    /// Stages of one chain, or two listings of one instrument, disagree on a field.
     Agreement,
     /// The chain does not follow the account's head.
     Sequence,
@@ -33,9 +33,9 @@ pub enum Rule {
     Debit,
     /// A holding would fall below what is allowed.
     Overdraft,
-    /// The price, quantity or amount breaks the request's terms.
+    /// Price, quantity, amount or fee break the terms of the request or of the listing.
     Terms,
-    /// An instrument or its listing is not known.
+    /// An instrument or its listing is not known, or not one that may be traded so.
     Listing,
     /// An account is not known.
     Account,

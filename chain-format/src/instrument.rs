@@ -1,4 +1,4 @@
-//! Instruments: what can be held, and the record by which an issuer lists one.
+//! Instruments: what can be held.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,12 +8,9 @@ use std::sync::Arc;
 use minicbor::decode::{Decoder, Error as CborError};
 use minicbor::encode::{Encoder, Write};
 
-use crate::cose::ContentType;
-use crate::error::{Rule, Violation, ensure};
 use crate::hash::{AccountId, NetworkId};
-use crate::limits::{DECIMALS_MAX, INSTRUMENT_CODE_CHARS_MAX, LISTING_BYTES_MAX, MEMBER_ID_CHARS_MAX, TEXT_BYTES_MAX};
+use crate::limits::{INSTRUMENT_CODE_CHARS_MAX, MEMBER_ID_CHARS_MAX};
 use crate::member::MemberId;
-use crate::record::Record;
 
 /// An instrument, written `issuer/CODE`, such as `bank-a/USD`. The same currency at two banks is two instruments.
 ///
@@ -158,56 +155,5 @@ impl FromStr for InstrumentKind {
             .into_iter()
             .find(|kind| kind.to_string() == text)
             .ok_or_else(|| format!("a kind is currency, fund, stock, future or trust; found {text:?}"))
-    }
-}
-
-/// The record by which an issuer brings an instrument into being; signed with its member key.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
-#[cbor(map)]
-pub struct Listing {
-    /// The network.
-    #[n(0)]
-    pub network: NetworkId,
-    /// The instrument; its issuer signs.
-    #[n(1)]
-    pub instrument: InstrumentId,
-    /// What kind of thing it is.
-    #[n(2)]
-    pub kind: InstrumentKind,
-    /// Decimal places of one whole unit: `10^decimals` smallest units make one, at most 18.
-    #[n(3)]
-    pub decimals: u8,
-    /// The name people know it by, at most 256 bytes.
-    #[n(4)]
-    pub name: String,
-    /// The code of the currency that its prices are quoted in; absent for a currency.
-    #[n(5)]
-    pub quoted_in: Option<String>,
-}
-
-impl Record for Listing {
-    const CONTENT: ContentType = ContentType::Listing;
-    const BYTES_MAX: usize = LISTING_BYTES_MAX;
-
-    fn network(&self) -> NetworkId {
-        self.network
-    }
-
-    fn check(&self) -> Result<(), Violation> {
-        let range = Rule::Range;
-        let decimals = self.decimals;
-        ensure(decimals <= DECIMALS_MAX, range, "listing.decimals", "at most 18", decimals)?;
-        let name_bytes = self.name.len();
-        let name_holds = (1..=TEXT_BYTES_MAX).contains(&name_bytes);
-        ensure(name_holds, range, "listing.name", "1 to 256 bytes", name_bytes)?;
-        let currency = self.kind == InstrumentKind::Currency;
-        let quoted = self.quoted_in.as_ref().is_some_and(|c| {
-            (1..=INSTRUMENT_CODE_CHARS_MAX).contains(&c.len())
-                && c.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
-        });
-        let holds = if currency { self.quoted_in.is_none() } else { quoted };
-        let found = self.quoted_in.as_deref().unwrap_or("nothing");
-        let expected = "a currency code, absent for a currency itself";
-        ensure(holds, range, "listing.quoted_in", expected, found)
     }
 }

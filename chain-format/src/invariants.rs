@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::amount::{Amount, Rounding};
+use crate::chain::Chain;
 use crate::endorsement::Endorsement;
 use crate::error::{Rule, Violation, ensure};
 use crate::execution::{Execution, Posting, PostingPurpose};
 use crate::hash::AccountId;
-use crate::instrument::{InstrumentId, Listing};
+use crate::instrument::InstrumentId;
+use crate::listing::{Listing, Terms};
 use crate::request::{Request, Side, Size, Trade};
 
 /// Postings sum to zero for each instrument: nothing is made and nothing is lost.
@@ -67,15 +69,16 @@ pub fn holdings_follow(endorsement: &Endorsement, execution: &Execution) -> Resu
     Ok(())
 }
 
-/// What was executed is what was asked: the listing's currency, limit, highest fee, quantity or amount, and price times
-/// quantity.
+/// What was executed is what was asked, on the listing's terms: its currency, status and bounds, limit, fee, quantity or amount,
+/// and price times quantity.
 ///
 /// The cost is `quantity × price` rounded half to even in smallest units of cash.
 ///
 /// # Errors
-/// [`Rule::Terms`] naming the field.
-pub fn terms_are_met(request: &Request, execution: &Execution, listing: &Listing) -> Result<(), Violation> {
+/// [`Rule::Terms`] or [`Rule::Listing`] naming the field.
+pub fn terms_are_met(chain: &Chain, listing: &Listing) -> Result<(), Violation> {
     let rule = Rule::Terms;
+    let (request, execution) = (chain.request.record(), chain.execution.record());
     let Trade { side, instrument, size, cash, .. } = &request.trade;
     let Execution { quantity, price, fee, .. } = execution;
     let quoted_in = listing.quoted_in.as_deref().unwrap_or_default();
@@ -84,16 +87,13 @@ pub fn terms_are_met(request: &Request, execution: &Execution, listing: &Listing
     let cost = price
         .cost(*quantity, listing.decimals, Rounding::HalfEven)
         .map_err(|e| Violation::new(rule, "execution.quantity", "a cost of at most 2^96", e))?;
-    match size {
-        Size::Quantity(asked) => {
-            ensure(quantity == asked, rule, "execution.quantity", asked, quantity)?;
-        }
-        Size::Cash(asked) => {
-            let spent = if *side == Side::Buy { cost.plus(*fee) } else { Ok(cost) };
-            let holds = spent.is_ok_and(|spent| spent <= *asked);
-            ensure(holds, rule, "execution.quantity", format!("a cost of at most {asked}"), cost)?;
-        }
-    }
+    let terms = listed_terms_hold(chain, listing, cost)?;
+    let asked = match size {
+        Size::Quantity(asked) => Ok(*asked),
+        Size::Cash(asked) => terms.largest_quantity(*side, *asked, *price, listing.decimals),
+    };
+    let asked = asked.map_err(|e| Violation::new(rule, "request.trade.size", "a quantity of at most 2^96", e))?;
+    ensure(*quantity == asked, rule, "execution.quantity", asked, quantity)?;
     let (units, money) = match side {
         Side::Buy => (*quantity, cost.negated()),
         Side::Sell => (quantity.negated(), cost),
@@ -109,6 +109,31 @@ pub fn terms_are_met(request: &Request, execution: &Execution, listing: &Listing
         ensure(found == expected, rule, &field, expected, found)?;
     }
     only_the_trade_moves(request, execution)
+}
+
+/// The listing lets this account trade this quantity on this side, for a fee of its schedule.
+fn listed_terms_hold<'l>(chain: &Chain, listing: &'l Listing, cost: Amount) -> Result<&'l Terms, Violation> {
+    let trade = &chain.request.record().trade;
+    let Endorsement { holdings, credit, .. } = chain.endorsement.record();
+    let Execution { quantity, fee, .. } = chain.execution.record();
+    let terms = listing.terms.as_ref().ok_or_else(|| {
+        Violation::new(Rule::Listing, "request.trade.instrument", "an instrument with terms", &trade.instrument)
+    })?;
+    let admitted = listing.status.admits(trade.side);
+    let expected = format!("an instrument open to {}", trade.side);
+    ensure(admitted, Rule::Listing, "request.trade.instrument", expected, listing.status)?;
+    let level_holds = trade.side == Side::Sell || credit.level >= terms.credit_level_min;
+    let expected = format!("at least {}", terms.credit_level_min);
+    ensure(level_holds, Rule::Terms, "endorsement.credit.level", expected, credit.level)?;
+    if let Some(bound) = terms.bound_broken(trade.side, *quantity, holdings.get(&trade.instrument)) {
+        return Err(Violation::new(Rule::Terms, "execution.quantity", bound, quantity));
+    }
+    let fee_max = terms
+        .fees
+        .fee(trade.side, cost)
+        .map_err(|e| Violation::new(Rule::Terms, "execution.fee", "a fee of at most 2^96", e))?;
+    ensure(*fee <= fee_max, Rule::Terms, "execution.fee", format!("at most {fee_max}"), fee)?;
+    Ok(terms)
 }
 
 /// The price is within the customer's limit, the fee within the highest accepted.

@@ -56,7 +56,7 @@ pub struct Ledger {
 pub struct Changes {
     /// Accounts touched, each with its whole new state and the credits that it newly received.
     pub accounts: BTreeMap<AccountId, Touched>,
-    /// Instruments newly listed.
+    /// Instruments listed, or listed on other terms.
     pub listings: BTreeMap<InstrumentId, Listed>,
     tree: SparseTree,
 }
@@ -152,12 +152,12 @@ impl Ledger {
         self.own.get(id)
     }
 
-    /// A listing by instrument.
+    /// The listing in force of an instrument.
     pub fn listing(&self, instrument: &InstrumentId) -> Option<&Listed> {
         self.listings.get(instrument)
     }
 
-    /// All listings.
+    /// All listings in force.
     pub fn listings(&self) -> impl Iterator<Item = &Listed> {
         self.listings.values()
     }
@@ -243,12 +243,19 @@ impl Draft<'_> {
                 touching.insert(id, Touched { state, received: Vec::new() });
             }
             Entry::Listing(listing) => {
-                let instrument = listing.record().instrument.clone();
-                let fresh = self.listed(&instrument).is_none();
-                let expected = "an instrument not yet listed";
-                ensure(fresh, Rule::Duplicate, "listing.instrument", expected, &instrument)?;
-                let listed = Listed { link: entry.id(), listing: listing.record().clone() };
-                self.listings.insert(instrument, listed);
+                let record = listing.record();
+                let instrument = record.instrument.clone();
+                match (self.listed(&instrument), &record.replaces) {
+                    (Some(before), Some(_)) => record.follows(&before.listing, &before.link)?,
+                    (before, _) => {
+                        let fresh = before.is_none();
+                        let expected = "an instrument not yet listed, or the link of its listing in `replaces`";
+                        ensure(fresh, Rule::Duplicate, "listing.instrument", expected, &instrument)?;
+                        let found = record.replaces.map_or(String::new(), |link| link.to_string());
+                        ensure(record.replaces.is_none(), Rule::Listing, "listing.replaces", "nothing", found)?;
+                    }
+                }
+                self.listings.insert(instrument, Listed { link: entry.id(), listing: record.clone() });
             }
         }
         self.accounts.extend(touching);

@@ -21,6 +21,7 @@ pub mod keys;
 pub mod amount;
 pub mod holdings;
 pub mod hours;
+pub mod isin;
 
 pub mod genesis;
 pub mod member;
@@ -33,6 +34,7 @@ pub mod execution;
 pub mod instruction;
 pub mod instrument;
 pub mod issuance;
+pub mod listing;
 pub mod record;
 pub mod refusal;
 pub mod request;

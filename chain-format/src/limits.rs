@@ -67,6 +67,12 @@ pub const ADDRESS_BYTES_MAX: usize = 256;
 pub const IDENTITY_TYPE_CHARS_MAX: usize = 32;
 /// Largest referral carried by a request, in bytes.
 pub const REFERRAL_BYTES_MAX: usize = 1_024;
+/// Highest fee, in basis points: all of it.
+pub const FEE_BASIS_POINTS_MAX: u16 = 10_000;
+/// Highest class of a product's risk.
+pub const RISK_CLASS_MAX: u8 = 7;
+/// Longest time for which what was bought is not sold, in days.
+pub const LOCK_UP_DAYS_MAX: u16 = 3_660;
 /// Longest name of a time zone, in characters.
 pub const ZONE_CHARS_MAX: usize = 40;
 /// Most trading sessions of a week.

@@ -11,9 +11,9 @@ use crate::error::{Rule, Violation, ensure, same};
 use crate::hash::{AccountId, Link};
 use crate::holdings::Holdings;
 use crate::instruction::Instruction;
-use crate::instrument::Listing;
 use crate::invariants;
 use crate::keys::PublicKey;
+use crate::listing::Listing;
 use crate::member::MemberId;
 use crate::record::Signed;
 use crate::servicing::{Act, Servicing};
@@ -29,7 +29,7 @@ pub struct Listed {
 
 /// The account's state after a chain whose stages are verified.
 ///
-/// `inbox` gives the credits that wait, the oldest first; `listed` is the listing that the execution names.
+/// `inbox` gives the credits that wait, the oldest first; `listed` is the listing in force.
 ///
 /// # Errors
 /// The first rule that the chain breaks; the state before it still stands.
@@ -46,7 +46,7 @@ pub fn follow<'c>(
     let instrument = &request.trade.instrument;
     same(Rule::Listing, "execution.listing", &listed.link, &execution.listing)?;
     same(Rule::Listing, "execution.listing.instrument", instrument, &listed.listing.instrument)?;
-    invariants::terms_are_met(request, execution, &listed.listing)?;
+    invariants::terms_are_met(chain, &listed.listing)?;
     let absorbed = chain.endorsement.record().absorbed.len() as u64;
     Ok(AccountState {
         sequence: chain.endorsement.record().sequence,

@@ -114,6 +114,28 @@ reasons! {
     23 IdentityLocked "identity-locked" "Wait until the time given; then send the right evidence, or ask the bank.",
     /// The act breaks a rule of the account: its status, its holdings, its key.
     24 ActNotPossible "act-not-possible" "Change what the refusal names, then sign a new instruction.",
+    /// The institution's price is too old.
+    25 StalePrice "stale-price" "Wait until the institution has a new price.",
+    /// The instrument is suspended.
+    26 InstrumentSuspended "instrument-suspended" "Wait until the institution opens the instrument again.",
+    /// The instrument is closed to buyers.
+    27 InstrumentClosed "instrument-closed" "Choose another instrument; what you hold you can still sell.",
+    /// The instrument is not traded now.
+    28 OutsideHours "outside-trading-hours" "Send the order again in the instrument's trading hours.",
+    /// The customer's credit level is below what the instrument asks for.
+    29 CreditLevelTooLow "credit-level-too-low" "Choose another instrument, or ask the bank for a higher credit level.",
+    /// The product's risk is too high for the customer's credit level.
+    30 UnsuitableProduct "unsuitable-product" "Choose a product of a lower class of risk.",
+    /// The quantity is no multiple of the lot, or outside the bounds of a trade.
+    31 QuantityOutsideTerms "quantity-outside-terms" "Choose a quantity within the instrument's lot and bounds.",
+    /// The position would exceed what the institution allows.
+    32 PositionCapExceeded "position-cap-exceeded" "Buy less.",
+    /// What is to be sold was bought too recently.
+    33 LockedUp "locked-up" "Sell no more than the lock-up leaves free, or wait until it ends.",
+    /// The same was ordered a moment ago.
+    34 DuplicateOrder "duplicate-order" "If you mean it twice, send the order again later.",
+    /// The order's amount is above what the institution allows.
+    35 OrderTooLarge "order-too-large" "Trade less at once.",
 }
 
 impl fmt::Display for RefusalReason {

@@ -72,10 +72,9 @@ fn cash_is_of_the_currency_that_the_listing_quotes() {
     let world = World::traded();
     let order = Order::new(world.customer("alice"), "fund-house", Side::Buy);
     let Entry::Chain(chain) = order.chain(&world) else { panic!("a chain") };
-    let (request, execution) = (chain.request.record(), chain.execution.record());
     let mut listing = world.ledger.listing(&instrument_of("fund-house")).unwrap().listing.clone();
-    terms_are_met(request, execution, &listing).unwrap();
+    terms_are_met(&chain, &listing).unwrap();
     listing.quoted_in = Some("EUR".to_owned());
-    let violation = terms_are_met(request, execution, &listing).unwrap_err();
+    let violation = terms_are_met(&chain, &listing).unwrap_err();
     assert_eq!((violation.rule, violation.field.as_str()), (Rule::Terms, "request.trade.cash"));
 }

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
+use stemma_chain_format::amount::{Amount, parse_decimal};
 use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::keys::PublicKey;
+use stemma_chain_format::limits::{DECIMALS_MAX, RISK_CLASS_MAX};
 use stemma_chain_format::member::Member;
 use stemma_chain_format::registry::Registry;
 use stemma_keystore::{Passphrase, Purpose, ReadError, SecretKey};
-use stemma_node_api::config::NodeConfig;
+use stemma_node_api::config::{ConditionsConfig, NodeConfig};
 use zeroize::Zeroizing;
 
 /// Everything a node is told, checked.
@@ -199,9 +201,31 @@ fn check(config: &NodeConfig) -> Result<(), ConfigError> {
     if config.bank.window == 0 {
         return setting("bank.window", "above 0", "0".to_owned());
     }
-    if config.institution.fee_basis_points > 10_000 {
-        let found = config.institution.fee_basis_points.to_string();
-        return setting("institution.fee_basis_points", "at most 10000", found);
+    check_conditions(&config.institution.conditions)
+}
+
+fn check_conditions(conditions: &ConditionsConfig) -> Result<(), ConfigError> {
+    let setting = |field, expected: &str, found: String| {
+        Err(ConfigError::Setting { field, expected: expected.to_owned(), found })
+    };
+    let classes = conditions.level_by_risk.len();
+    if classes != usize::from(RISK_CLASS_MAX) {
+        return setting("institution.conditions.level_by_risk", "seven levels", classes.to_string());
+    }
+    let percents = &conditions.credit_line_percent;
+    if percents.is_empty() || percents.iter().any(|percent| *percent > 100) {
+        let found = format!("{percents:?}");
+        return setting("institution.conditions.credit_line_percent", "percentages of at most 100", found);
+    }
+    let maxima = [
+        ("institution.conditions.position_max", &conditions.position_max),
+        ("institution.conditions.order_amount_max", &conditions.order_amount_max),
+    ];
+    for (field, by_code) in maxima {
+        let holds = |text: &str| parse_decimal(text, DECIMALS_MAX).is_ok_and(Amount::is_positive);
+        if let Some((code, text)) = by_code.iter().find(|(_, text)| !holds(text)) {
+            return setting(field, "decimal numbers above 0, such as 1000.00", format!("{text:?} for {code}"));
+        }
     }
     Ok(())
 }

@@ -189,7 +189,7 @@ def holdings(value, place):
     return dict(value)
 
 
-u8, u32, u64 = unsigned(8), unsigned(32), unsigned(64)
+u8, u16, u32, u64 = unsigned(8), unsigned(16), unsigned(32), unsigned(64)
 h32, signature64 = exactly(32), exactly(64)
 member_id = matching("[a-z][a-z0-9-]{0,31}", "a member id")
 instrument = matching("[a-z][a-z0-9-]{0,31}/[A-Z0-9][A-Z0-9.-]{0,23}", "issuer/CODE")

@@ -42,8 +42,14 @@ class Ledger:
 
     def listing(self, entry):
         (record,) = entry.stages
-        fresh = record["instrument"] not in self.listings
-        need(fresh, "duplicate", "listing.instrument", "an instrument not yet listed", record["instrument"])
+        before, replaces = self.listings.get(record["instrument"]), record["replaces"]
+        if before is None or replaces is None:
+            need(before is None, "duplicate", "listing.instrument", "an instrument not yet listed", record["instrument"])
+            need(replaces is None, "listing", "listing.replaces", "nothing", replaces)
+        else:
+            same("link", "listing.replaces", before.link, replaces)
+            for field in ("kind", "decimals", "quoted_in"):
+                same("agreement", f"listing.{field}", before[field], record[field])
         self.listings[record["instrument"]] = record
 
     def chain(self, entry):

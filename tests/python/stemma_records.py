@@ -8,7 +8,7 @@ import cbor2
 from stemma_encoding import (
     AMOUNT_MAX, H, admitted, amount, array, decode, derived, empty_map, encode, enumeration, exactly, h32,
     holdings, instrument, issuer, member_id, merkle_root, need, octets, parts, price, record, same, signature64,
-    size, text, u32, u64, u8, variants, verifies,
+    size, text, u16, u32, u64, u8, variants, verifies,
 )
 
 # --- envelope.md ---------------------------------------------------------------------------------------------------
@@ -148,6 +148,18 @@ def check_genesis(genesis):
 # --- the other pages: the records and their own ranges -------------------------------------------------------------
 
 credit_terms = record(level=u8, rules=u32, lines=holdings)
+
+
+def isin(value, place):
+    """ISO 6166: letters stand for 10 to 35, every second digit from the right is doubled, the sum is a multiple of 10."""
+    formed = type(value) is str and re.fullmatch("[A-Z]{2}[A-Z0-9]{9}[0-9]", value, re.ASCII)
+    need(formed, "encoding", place, "an ISIN", value)
+    digits = [int(digit) for digit in "".join(str(int(char, 36)) for char in value)]
+    total = sum(digits[-1::-2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
+    need(total % 10 == 0, "encoding", place, "an ISIN with the right check digit", value)
+    return value
+
+
 opening = record(network=h32, bank=member_id, key=h32, nonce=exactly(16), credit=credit_terms)
 credit = record(source=h32, index=u32, instrument=instrument, amount=amount)
 account_state = record(
@@ -178,19 +190,27 @@ servicing = record(
     network=h32, bank=member_id, account=h32, instruction_opt=h32, parent=h32, sequence=u64, absorbed=array(credit),
     act=act, holdings=holdings,
 )  # fmt: skip
+trading_hours = record(zone=text, sessions=array(parts(u8, u16, u16)), holidays=array(u32))
+fee_schedule = record(buy_basis_points=u16, sell_basis_points=u16, least=amount)
+trade_terms = record(
+    lot=amount, quantity_min_opt=amount, quantity_max_opt=amount, fees=fee_schedule, hours_opt=trading_hours,
+    credit_level_min=u8, risk_class=u8, lock_up_days=u16,
+)  # fmt: skip
 listing = record(
-    network=h32, instrument=instrument, kind=enumeration(5), decimals=u8, name=text, quoted_in_opt=text
-)
+    network=h32, instrument=instrument, kind=enumeration(5), decimals=u8, name=text, quoted_in_opt=text, isin_opt=isin,
+    status=enumeration(3), terms_opt=trade_terms, replaces_opt=h32,
+)  # fmt: skip
 issuance = record(
     network=h32, issuer=member_id, parent=h32, sequence=u64, instrument=instrument, credits=array(parts(h32, amount))
 )
 refusal = record(
-    network=h32, member=member_id, refused=h32, reason=enumeration(25), expected=text, found=text, refused_ms=u64
+    network=h32, member=member_id, refused=h32, reason=enumeration(36), expected=text, found=text, refused_ms=u64
 )
 announcement = record(network=h32, member=member_id, serial=u64, paths=array(parts(text, text)))
 OPEN, FROZEN, CLOSED = range(3)
 BUY, SELL = range(2)
 TRADE, FEE, REWARD = range(3)
+LISTED_OPEN, SUSPENDED, LISTED_CLOSED = range(3)
 CURRENCY = 0
 
 
@@ -289,6 +309,41 @@ def check_listing(r, place):
     code = quoted is not None and re.fullmatch("[A-Z0-9]{1,24}", quoted, re.ASCII)
     holds = quoted is None if r["kind"] == CURRENCY else code
     in_range(holds, f"{place}.quoted_in", "a code, absent for a currency")
+    currency, terms = r["kind"] == CURRENCY, r["terms"]
+    in_range((terms is None) == currency, f"{place}.terms", "terms, none for a currency")
+    in_range(r["status"] == LISTED_OPEN or not currency, f"{place}.status", "open for a currency")
+    for field in ("isin", "replaces"):
+        in_range(r[field] is None or not currency, f"{place}.{field}", "none for a currency")
+    if terms is not None:
+        trade_terms_in_range(terms, f"{place}.terms")
+
+
+def trade_terms_in_range(t, place):
+    least, most, fees = t["quantity_min"], t["quantity_max"], t["fees"]
+    in_range(t["lot"] > 0, f"{place}.lot", "above 0")
+    in_range(least is None or least > 0, f"{place}.quantity_min", "above 0")
+    in_range(most is None or most > 0, f"{place}.quantity_max", "above 0")
+    in_range(None in (least, most) or least <= most, f"{place}.quantity_max", "at least the least")
+    for side in ("buy", "sell"):
+        in_range(fees[f"{side}_basis_points"] <= 10_000, f"{place}.fees.{side}_basis_points", "at most 10000")
+    in_range(fees["least"] >= 0, f"{place}.fees.least", "0 or above")
+    in_range(1 <= t["risk_class"] <= 7, f"{place}.risk_class", "1 to 7")
+    in_range(t["lock_up_days"] <= 3660, f"{place}.lock_up_days", "at most 3660")
+    if t["hours"] is not None:
+        hours_in_range(t["hours"], f"{place}.hours")
+
+
+def hours_in_range(h, place):
+    zone, sessions, holidays = h["zone"], h["sessions"], h["holidays"]
+    in_range(re.fullmatch("[A-Za-z0-9/_+-]{1,40}", zone, re.ASCII), f"{place}.zone", "a time zone's name")
+    in_range(1 <= len(sessions) <= 28, f"{place}.sessions", "1 to 28")
+    for index, (weekday, opens, closes) in enumerate(sessions):
+        in_range(weekday < 7 and opens < closes <= 1440, f"{place}.sessions[{index}]", "a session within one day")
+    spans = [(1440 * weekday + opens, 1440 * weekday + closes) for weekday, opens, closes in sessions]
+    apart = all(before[1] <= after[0] for before, after in zip(spans, spans[1:]))
+    in_range(apart, f"{place}.sessions", "in order, none overlapping")
+    in_range(len(holidays) <= 128, f"{place}.holidays", "at most 128")
+    in_range(all(a < b for a, b in zip(holidays, holidays[1:])), f"{place}.holidays", "each day once, ascending")
 
 
 def check_issuance(r, place):
@@ -323,7 +378,7 @@ RECORDS = {
     "instruction": (instruction, check_instruction, 4096),
     "servicing": (servicing, check_servicing, 96 * 1024),
     "issuance": (issuance, check_issuance, 128 * 1024),
-    "listing": (listing, check_listing, 1024),
+    "listing": (listing, check_listing, 4096),
     "refusal": (refusal, check_refusal, 4096),
     "announcement": (announcement, check_announcement, 4096),
 }

@@ -14,8 +14,8 @@ from stemma_encoding import (
     issuer, member_id, merkle_root, need, octets, parts, record, same, signature64, u32, u64, verifies,
 )
 from stemma_records import (
-    BANK, BIND_KEY, BUY, CLOSE, CLOSED, CURRENCY, FEE, FREEZE, FROZEN, INSTITUTION, OPEN, REVOKE_KEY, REWARD,
-    SET_CREDIT, TRADE, UNFREEZE, WITHDRAW, Registry, Signed, account_state, credit, signed_bytes,
+    BANK, BIND_KEY, BUY, CLOSE, CLOSED, CURRENCY, FEE, FREEZE, FROZEN, INSTITUTION, LISTED_CLOSED, LISTED_OPEN, OPEN,
+    REVOKE_KEY, REWARD, SET_CREDIT, TRADE, UNFREEZE, WITHDRAW, Registry, Signed, account_state, credit, signed_bytes,
 )
 
 # --- block.md ------------------------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def follow(state, chain, inbox, listed):
     same("agreement", f"{end.place}.credit", state["credit"], end["credit"])
     same("listing", f"{exe.place}.listing", listed.link, exe["listing"])
     same("listing", f"{exe.place}.listing", req["trade"]["instrument"], listed["instrument"])
-    terms_are_met(req["trade"], exe, listed)
+    terms_are_met(req["trade"], end, exe, listed)
     count = state["credits_absorbed"] + len(end["absorbed"])
     after = {"sequence": end["sequence"], "head": exe.link, "counter": req["counter"], "credits_absorbed": count}
     return {**state, **after, "holdings": exe["holdings"]}
@@ -327,7 +327,47 @@ def cost_of(quantity, price, decimals, place):
     return cost
 
 
-def terms_are_met(asked, exe, listed):
+def fee_of(fees, buying, cost):
+    """Basis points of the cost, rounded up, and at least the least."""
+    return max(-(-cost * fees["buy_basis_points" if buying else "sell_basis_points"] // 10_000), fees["least"])
+
+
+def largest_quantity(terms, buying, cash, price, decimals, place):
+    """The most lots, counted up from what is surely too few, whose cost, with the fee to buy, is at most the cash."""
+    (mantissa, scale), lot, most = price, terms["lot"], terms["quantity_max"]
+    bound = (cash + 1) * 10 ** (scale + decimals) // mantissa
+    need(bound <= AMOUNT_MAX, "terms", place, "a quantity of at most 2^96", bound)
+    lots = (bound if most is None else min(bound, most)) // lot
+
+    def fits(lots):
+        cost = cost_of(lots * lot, price, decimals, place)
+        return cost + (fee_of(terms["fees"], buying, cost) if buying else 0) <= cash
+
+    low = 0
+    while low < lots:
+        middle = (low + lots + 1) // 2
+        low, lots = (middle, lots) if fits(middle) else (low, middle - 1)
+    return low * lot
+
+
+def listed_terms_hold(asked, end, exe, listed, cost):
+    """Step 10.3."""
+    terms, buying, quantity = listed["terms"], asked["side"] == BUY, exe["quantity"]
+    need(terms is not None, "listing", "request.trade.instrument", "an instrument with terms")
+    admitted = (LISTED_OPEN,) if buying else (LISTED_OPEN, LISTED_CLOSED)
+    need(listed["status"] in admitted, "listing", "request.trade.instrument", "one open to this side", listed["status"])
+    level, least_level = end["credit"]["level"], terms["credit_level_min"]
+    need(not buying or level >= least_level, "terms", "endorsement.credit.level", f"at least {least_level}", level)
+    every = not buying and quantity == end["holdings"].get(asked["instrument"], 0)
+    least, most, place = terms["quantity_min"] or 0, terms["quantity_max"], f"{exe.place}.quantity"
+    need(every or quantity % terms["lot"] == 0, "terms", place, f"a multiple of {terms['lot']}", quantity)
+    need(every or quantity >= least, "terms", place, f"at least {least}", quantity)
+    need(most is None or quantity <= most, "terms", place, f"at most {most}", quantity)
+    fee_max = fee_of(terms["fees"], buying, cost)
+    need(exe["fee"] <= fee_max, "terms", f"{exe.place}.fee", f"at most {fee_max}", exe["fee"])
+
+
+def terms_are_met(asked, end, exe, listed):
     """Step 10."""
     place, buying, decimals = exe.place, asked["side"] == BUY, listed["decimals"]
     same("terms", "request.trade.cash", listed["quoted_in"], asked["cash"].split("/")[1])
@@ -338,12 +378,11 @@ def terms_are_met(asked, exe, listed):
     if asked["fee_max"] is not None:
         need(exe["fee"] <= asked["fee_max"], "terms", f"{place}.fee", f"at most {asked['fee_max']}", exe["fee"])
     cost = cost_of(exe["quantity"], exe["price"], decimals, f"{place}.quantity")
+    listed_terms_hold(asked, end, exe, listed, cost)
     in_cash, wanted = asked["size"]
     if in_cash:
-        spent = cost + exe["fee"] if buying else cost
-        need(spent <= wanted and spent <= AMOUNT_MAX, "terms", f"{place}.quantity", f"at most {wanted}", spent)
-    else:
-        same("terms", f"{place}.quantity", wanted, exe["quantity"])
+        wanted = largest_quantity(listed["terms"], buying, wanted, exe["price"], decimals, f"{place}.quantity")
+    same("terms", f"{place}.quantity", wanted, exe["quantity"])
     own = [p for p in exe["postings"] if p["account"] == exe["account"]]
     signed = 1 if buying else -1
     expected = [
@@ -430,7 +469,8 @@ def derive(lineage, listings, credits, leaf):
     """Step 6."""
     for entry in listings:
         need(entry.kind == LISTING, "listing", entry.place, "a listing")
-    listed = {entry.stages[0]["instrument"]: entry.stages[0] for entry in listings}
+    listed = {entry.id: entry.stages[0] for entry in listings}
+    links = {entry.stages[0]["instrument"]: entry.id for entry in listings}
     need(lineage and lineage[0].kind == OPENING, "sequence", "lineage[0]", "an opening record")
     first = lineage[0]
     same("account", "lineage[0]", leaf["account"], first.id)
@@ -439,27 +479,26 @@ def derive(lineage, listings, credits, leaf):
     used = {}
     for entry in lineage[1:]:
         need(entry.kind in (CHAIN, SERVICING), "sequence", entry.place, "a chain or a servicing record")
-        moved = moved_by(entry)
-        for name in moved:
-            need(name in listed, "listing", entry.place, "its listing in the bundle", name)
-            used[name] = True
+        needed = listings_needed(entry, links)
+        for link in needed:
+            need(link in listed, "listing", entry.place, "its listing in the bundle", link)
+            used[link] = True
         waiting = credits[state["credits_absorbed"] :]
         if entry.kind == CHAIN:
-            state = follow(state, entry, waiting, listed[moved[0]])
+            state = follow(state, entry, waiting, listed[needed[0]])
         else:
             state = serve(state, entry, waiting)
-    in_order = list(used) == [entry.stages[0]["instrument"] for entry in listings]
-    need(in_order, "listing", "listings", "the listing of all that was traded once, in the order of first use")
+    in_order = list(used) == [entry.id for entry in listings]
+    need(in_order, "listing", "listings", "what executions name, and the cash's, once, in the order of first use")
     same("holdings", "account", state, leaf)
 
 
-def moved_by(entry):
-    """The instruments of a lineage's entry that need listings, the traded one first."""
+def listings_needed(entry, links):
+    """The links of the listings that a lineage's entry needs, the traded instrument's first."""
     if entry.kind == CHAIN:
-        asked = entry.stages[0]["trade"]
-        return [asked["instrument"], asked["cash"]]
+        return [entry.stages[2]["listing"], links.get(entry.stages[0]["trade"]["cash"])]
     kind, *given = entry.stages[-1]["act"]
-    return given[:1] if kind == WITHDRAW else []
+    return [links.get(given[0])] if kind == WITHDRAW else []
 
 
 def main(arguments):

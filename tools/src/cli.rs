@@ -55,6 +55,8 @@ pub enum Command {
     Identity(commands::identity::Args),
     /// Show and follow requests, instructions and acts
     Request(commands::request::Args),
+    /// Show what is listed; list and change instruments, as their issuer's operator
+    Instrument(commands::instrument::Args),
     /// Show what a node does: its state, a bank's queue and refusals
     Node(commands::node::Args),
     /// Buy or sell

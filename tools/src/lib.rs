@@ -62,6 +62,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, CliError> {
         Command::Genesis(args) => commands::genesis::run(args, output),
         Command::Account(args) => block_on(commands::account::run(args, output))?,
         Command::Identity(args) => block_on(commands::identity::run(args, output))?,
+        Command::Instrument(args) => block_on(commands::instrument::run(args, output))?,
         Command::Request(args) => block_on(commands::request::run(args, output))?,
         Command::Node(args) => block_on(commands::node::run(args, output))?,
         Command::Trade(args) => block_on(commands::trade::run(args, output))?,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use stemma_chain_format::amount::{Amount, decimal, parse_decimal};
 use stemma_chain_format::lineage::Listed;
-use stemma_node_api::types::{Amounts, InstrumentView};
+use stemma_node_api::catalogue::InstrumentView;
+use stemma_node_api::types::Amounts;
 
 use crate::error::CliError;
 

@@ -1,7 +1,8 @@
 //! The listing by itself.
 
 use crate::error::{Rule, Violation, ensure, same};
-use crate::instrument::{InstrumentKind, Listing};
+use crate::instrument::InstrumentKind;
+use crate::listing::Listing;
 use crate::member::Role;
 use crate::record::Signed;
 use crate::registry::Registry;

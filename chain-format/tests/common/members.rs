@@ -3,9 +3,13 @@
 use ed25519_dalek::SigningKey;
 use stemma_chain_format::genesis::{FORMAT_VERSION, Genesis, GenesisFile, Parameters, sign_genesis};
 use stemma_chain_format::hash::NetworkId;
-use stemma_chain_format::instrument::{InstrumentId, InstrumentKind, Listing};
+use stemma_chain_format::hours::{Session, TradingHours};
+use stemma_chain_format::instrument::{InstrumentId, InstrumentKind};
 use stemma_chain_format::keys::PublicKey;
+use stemma_chain_format::listing::{FeeSchedule, Listing, ListingStatus, Terms};
 use stemma_chain_format::member::{Member, MemberId, Role};
+
+use super::amount;
 
 /// When the network was made, in Unix milliseconds.
 pub const CREATED_MS: u64 = 1_760_000_000_000;
@@ -81,6 +85,29 @@ pub fn instrument_of(institution: &str) -> InstrumentId {
     format!("{institution}/{code}").parse().unwrap()
 }
 
+/// Any quantity at any time, for a fee of 1.99.
+pub fn terms_of_trade() -> Terms {
+    Terms { fees: FeeSchedule { least: amount(199), ..FeeSchedule::default() }, ..Terms::default() }
+}
+
+/// Terms with every optional field.
+pub fn full_terms() -> Terms {
+    Terms {
+        lot: amount(10),
+        quantity_min: Some(amount(20)),
+        quantity_max: Some(amount(100_000)),
+        fees: FeeSchedule { buy_basis_points: 25, sell_basis_points: 10, least: amount(150) },
+        hours: Some(TradingHours {
+            zone: "America/New_York".to_owned(),
+            sessions: (0..5).map(|weekday| Session { weekday, opens: 570, closes: 960 }).collect(),
+            holidays: vec![20_783, 20_812],
+        }),
+        credit_level_min: 2,
+        risk_class: 5,
+        lock_up_days: 30,
+    }
+}
+
 /// The listing of a founder's instrument.
 pub fn listing_of(network: NetworkId, member: &str) -> Listing {
     let (kind, decimals) = match member {
@@ -96,5 +123,9 @@ pub fn listing_of(network: NetworkId, member: &str) -> Listing {
         decimals,
         name: format!("The {kind} of {member}"),
         quoted_in: (!currency).then(|| "USD".to_owned()),
+        isin: None,
+        status: ListingStatus::Open,
+        terms: (!currency).then(terms_of_trade),
+        replaces: None,
     }
 }

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use minicbor::bytes::ByteVec;
-use stemma_chain_format::bundle::{AccountBundle, BUNDLE_VERSION, moved_by};
+use stemma_chain_format::bundle::{AccountBundle, BUNDLE_VERSION, NeededListing, listings_needed};
 use stemma_chain_format::certificate::{Certificate, CertifiedHeader, Precommit};
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::header::Header;
-use stemma_chain_format::instrument::InstrumentId;
 
 use super::members::{id, validator_key};
 use super::world::World;
@@ -49,7 +48,10 @@ impl World {
         let lineage = self.lineage(account);
         let credits = self.credits.get(&account).cloned().unwrap_or_default();
         let sources = credits.iter().map(|credit| credit.source);
-        let traded = lineage.iter().flat_map(|entry| moved_by(entry)).cloned();
+        let needed = lineage.iter().flat_map(|entry| listings_needed(entry)).map(|needed| match needed {
+            NeededListing::Named(link) => link,
+            NeededListing::Of(instrument) => self.ledger.listing(instrument).unwrap().link,
+        });
         AccountBundle {
             version: BUNDLE_VERSION,
             network: self.network(),
@@ -57,7 +59,7 @@ impl World {
             account: self.ledger.account(&account).unwrap().state.clone(),
             proof: self.ledger.prove(&account),
             sources: first_uses(sources).into_iter().map(|link| self.body(link)).collect(),
-            listings: first_uses(traded).into_iter().map(|instrument| self.listing_body(&instrument)).collect(),
+            listings: first_uses(needed).into_iter().map(|link| self.body(link)).collect(),
             lineage: lineage.iter().map(|entry| entry.encode().into()).collect(),
             credits,
         }
@@ -65,10 +67,6 @@ impl World {
 
     fn body(&self, id: Link) -> ByteVec {
         self.history().find(|entry| entry.id() == id).unwrap().encode().into()
-    }
-
-    fn listing_body(&self, instrument: &InstrumentId) -> ByteVec {
-        self.body(self.ledger.listing(instrument).unwrap().link)
     }
 }
 

@@ -12,6 +12,7 @@ use stemma_chain_format::hash::{AccountId, Digest, Link};
 use stemma_chain_format::holdings::Holdings;
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::lineage::{self, Listed};
+use stemma_chain_format::listing::Listing;
 use stemma_chain_format::member::OwnAccount;
 use stemma_chain_format::record::Record;
 use stemma_chain_format::request::{IdentityClaim, Request, Side, Size, Trade};
@@ -25,6 +26,8 @@ use super::{amount, price};
 pub struct Order {
     pub customer: Customer,
     pub institution: &'static str,
+    /// Another instrument of the institution than its usual one.
+    pub code: Option<&'static str>,
     pub side: Side,
     pub size: Size,
     pub limit: Option<Price>,
@@ -43,6 +46,7 @@ impl Order {
         Self {
             customer,
             institution,
+            code: None,
             side,
             size: Size::Quantity(amount(units)),
             limit: None,
@@ -50,6 +54,14 @@ impl Order {
             fee: 199,
             reward: None,
             absorb: usize::MAX,
+        }
+    }
+
+    /// What is traded.
+    pub fn instrument(&self) -> InstrumentId {
+        match self.code {
+            Some(code) => format!("{}/{code}", self.institution).parse().unwrap(),
+            None => instrument_of(self.institution),
         }
     }
 
@@ -188,7 +200,7 @@ impl<'w> Plan<'w> {
             institution: id(institution),
             trade: Trade {
                 side,
-                instrument: instrument_of(institution),
+                instrument: self.order.instrument(),
                 size,
                 cash: cash_of(customer.bank),
                 limit,
@@ -221,8 +233,8 @@ impl<'w> Plan<'w> {
 
     fn execution_record(&self, endorsement: Link, before: &Holdings) -> Execution {
         let Order { customer, institution, price, fee, .. } = self.order;
-        let listed = self.world.ledger.listing(&instrument_of(institution)).unwrap();
-        let quantity = self.quantity(listed.listing.decimals);
+        let listed = self.world.ledger.listing(&self.order.instrument()).unwrap();
+        let quantity = self.quantity(&listed.listing);
         let postings = self.postings(quantity, listed.listing.decimals);
         let mut holdings = before.clone();
         for posting in postings.iter().filter(|posting| posting.account == customer.account) {
@@ -243,12 +255,13 @@ impl<'w> Plan<'w> {
         }
     }
 
-    fn quantity(&self, decimals: u8) -> Amount {
-        let Order { side, size, price, fee, .. } = self.order;
-        match (size, side) {
-            (Size::Quantity(quantity), _) => quantity,
-            (Size::Cash(cash), Side::Buy) => price.quantity_for(cash.minus(amount(fee)).unwrap(), decimals).unwrap(),
-            (Size::Cash(cash), Side::Sell) => price.quantity_for(cash, decimals).unwrap(),
+    fn quantity(&self, listing: &Listing) -> Amount {
+        let Order { side, size, price, .. } = self.order;
+        match size {
+            Size::Quantity(quantity) => quantity,
+            Size::Cash(cash) => {
+                listing.terms.as_ref().unwrap().largest_quantity(side, cash, price, listing.decimals).unwrap()
+            }
         }
     }
 
@@ -256,7 +269,7 @@ impl<'w> Plan<'w> {
         let Order { customer, institution, side, price, fee, reward, .. } = self.order;
         let own = |purpose| self.world.own(institution, purpose);
         let cost = price.cost(quantity, decimals, Rounding::HalfEven).unwrap();
-        let (instrument, cash) = (instrument_of(institution), cash_of(customer.bank));
+        let (instrument, cash) = (self.order.instrument(), cash_of(customer.bank));
         let settlement = own(OwnAccount::Settlement);
         let (pays, gets) = match side {
             Side::Buy => (customer.account, settlement),

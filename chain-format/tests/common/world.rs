@@ -17,6 +17,7 @@ use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::issuance::{Issuance, IssuedCredit};
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::ledger::Ledger;
+use stemma_chain_format::listing::{Listing, ListingStatus};
 use stemma_chain_format::member::OwnAccount;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::registry::{Registry, own_account};
@@ -24,7 +25,7 @@ use stemma_chain_format::request::{Side, Size};
 use stemma_chain_format::servicing::Act;
 use stemma_chain_format::validate;
 
-use super::members::{CREATED_MS, cash_of, founded, id, key, listing_of, member_key};
+use super::members::{CREATED_MS, cash_of, founded, full_terms, id, key, listing_of, member_key};
 use super::services::{ServicePlan, terms};
 use super::trades::Order;
 use super::{amount, price};
@@ -88,7 +89,7 @@ impl World {
         FUNDED.clone()
     }
 
-    /// The funded world after two blocks of servicing and three of trades, with a credit in every customer's books. Built once, then cloned.
+    /// The funded world after two blocks of servicing, three of trades and one of changed listings, with a credit in every customer's books. Built once, then cloned.
     pub fn traded() -> Self {
         static TRADED: LazyLock<World> = LazyLock::new(|| {
             let mut world = World::funded();
@@ -182,7 +183,33 @@ impl World {
             let bank = self.customer(name).bank;
             Entry::Opening(Box::new(opening(self.network(), name, bank)))
         });
-        self.commit(listed.into_iter().chain(opened).collect()).unwrap();
+        let others = [
+            self.listed("broker", "HALTED", |_| ()),
+            self.listed("fund-house", "ENDED", |_| ()),
+            self.listed("fund-house", "STRICT", |listing| {
+                let terms = listing.terms.as_mut().unwrap();
+                (terms.lot, terms.credit_level_min) = (amount(10), 4);
+                (terms.quantity_min, terms.quantity_max) = (Some(amount(100)), Some(amount(1_000)));
+                (terms.fees.buy_basis_points, terms.fees.sell_basis_points) = (25, 10);
+            }),
+        ];
+        self.commit(listed.into_iter().chain(opened).chain(others).collect()).unwrap();
+    }
+
+    /// The first listing of an instrument, or a change of the one in force, not yet committed.
+    pub fn listing(&self, institution: &str, code: &str) -> Listing {
+        let instrument: InstrumentId = format!("{institution}/{code}").parse().unwrap();
+        match self.ledger.listing(&instrument) {
+            Some(listed) => Listing { replaces: Some(listed.link), ..listed.listing.clone() },
+            None => Listing { instrument, ..listing_of(self.network(), institution) },
+        }
+    }
+
+    /// [`Self::listing`], changed and signed.
+    pub fn listed(&self, institution: &str, code: &str, change: impl Fn(&mut Listing)) -> Entry {
+        let mut record = self.listing(institution, code);
+        change(&mut record);
+        Entry::Listing(Box::new(Signed::sign(record, &member_key(institution)).unwrap()))
     }
 
     fn issue_first_cash(&mut self) {
@@ -214,6 +241,18 @@ impl World {
         self.commit(entries.into()).unwrap();
     }
 
+    /// One instrument is suspended, with every optional field; another is closed.
+    fn change_listings(&mut self) {
+        let halted = self.listed("broker", "HALTED", |listing| {
+            listing.name = "Halted Holdings".to_owned();
+            listing.status = ListingStatus::Suspended;
+            listing.isin = Some("US0378331005".parse().unwrap());
+            listing.terms = Some(full_terms());
+        });
+        let ended = self.listed("fund-house", "ENDED", |listing| listing.status = ListingStatus::Closed);
+        self.commit(vec![halted, ended]).unwrap();
+    }
+
     fn trade_three_blocks(&mut self) {
         let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| self.customer(name));
         let buy = Order { reward: Some((bob, 500)), ..Order::new(alice, "fund-house", Side::Buy) };
@@ -222,7 +261,9 @@ impl World {
             price: price(1_999, 0),
             ..Order::new(carol, "broker", Side::Buy)
         };
-        self.commit(vec![buy.chain(self), by_cash.chain(self)]).unwrap();
+        let ended = Order { code: Some("ENDED"), ..Order::new(bob, "fund-house", Side::Buy) };
+        self.commit(vec![buy.chain(self), by_cash.chain(self), ended.chain(self)]).unwrap();
+        self.change_listings();
         let sell = Order {
             size: Size::Quantity(amount(25_000)),
             reward: Some((carol, 250)),

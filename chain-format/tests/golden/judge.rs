@@ -119,7 +119,7 @@ fn link<T: Record>(bytes: Vec<u8>) -> Result<String, Violation> {
 }
 
 fn decode(vector: &Vector) -> Result<String, Violation> {
-    use stemma_chain_format::{account, announcement, execution, instruction, instrument, refusal, servicing};
+    use stemma_chain_format::{account, announcement, execution, instruction, listing, refusal, servicing};
     let bytes = vector.bytes();
     let digest = Digest::of(&bytes).to_string();
     match vector.record.as_str() {
@@ -129,7 +129,7 @@ fn decode(vector: &Vector) -> Result<String, Violation> {
         "endorsement" => link::<Endorsement>(bytes),
         "execution" => link::<execution::Execution>(bytes),
         "issuance" => link::<Issuance>(bytes),
-        "listing" => link::<instrument::Listing>(bytes),
+        "listing" => link::<listing::Listing>(bytes),
         "instruction" => link::<instruction::Instruction>(bytes),
         "servicing" => link::<servicing::Servicing>(bytes),
         "announcement" => link::<announcement::Announcement>(bytes),

@@ -74,7 +74,7 @@ fn numbers(world: &World) -> Vec<Vector> {
     let Entry::Chain(chain) = plan.entry() else { panic!("a chain") };
     let payload = cbor::encode(chain.request.record());
     let counter =
-        |form: &[u8]| replaced(&payload, b"\x02\x02\x03\x66bank-a", &[b"\x02", form, b"\x03\x66bank-a"].concat());
+        |form: &[u8]| replaced(&payload, b"\x02\x03\x03\x66bank-a", &[b"\x02", form, b"\x03\x66bank-a"].concat());
     // Field 2 of the trade: the size's kind, 0, and 100 smallest units.
     let size =
         |form: &[u8]| replaced(&payload, b"\x02\x82\x00\x18\x64\x03", &[b"\x02\x82\x00", form, b"\x03"].concat());
@@ -82,12 +82,12 @@ fn numbers(world: &World) -> Vec<Vector> {
     let beyond = [b"\xc2\x4d\x01".as_slice(), &[0; 11], &[0x01]].concat();
     let big = "a big integer is not in its shortest form or exceeds 16 bytes";
     let cases = [
-        ("request-counter-long", "The counter 2 in two bytes.", NON_MINIMAL, counter(b"\x18\x02")),
+        ("request-counter-long", "The counter 3 in two bytes.", NON_MINIMAL, counter(b"\x18\x03")),
         (
             "request-counter-float",
-            "The counter as 2.0.",
+            "The counter as 3.0.",
             "a kind of value that no record uses (float)",
-            counter(b"\xf9\x40\x00"),
+            counter(b"\xf9\x42\x00"),
         ),
         ("request-size-small-big", "The size 100 as a big integer.", big, size(b"\xc2\x41\x64")),
         (

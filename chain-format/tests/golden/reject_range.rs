@@ -5,13 +5,16 @@ use stemma_chain_format::cbor;
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::error::Rule;
 use stemma_chain_format::execution::Execution;
-use stemma_chain_format::instrument::Listing;
+
+use stemma_chain_format::hash::Link;
+use stemma_chain_format::hours::TradingHours;
 use stemma_chain_format::issuance::Issuance;
 use stemma_chain_format::keys::PublicKey;
+use stemma_chain_format::listing::{Listing, ListingStatus, Terms};
 use stemma_chain_format::refusal::{Refusal, RefusalReason};
 use stemma_chain_format::request::{IdentityClaim, Request, Side, Size};
 
-use crate::common::members::listing_of;
+use crate::common::members::{full_terms, listing_of};
 use crate::common::world::opening;
 use crate::common::{Order, Plan, World, amount, cash_of, forge, id, instrument_of, member_key, terms};
 use crate::vector::Vector;
@@ -147,6 +150,19 @@ fn listings(world: &World) -> Vec<Vector> {
         let bytes = forge(&record, &member_key(member));
         range(&format!("listing-{name}"), "listing", about, &format!("listing.{field}"), &bytes)
     };
+    let in_terms = |name: &str, about: &str, field: &str, change: fn(&mut Terms)| {
+        let mut record = Listing { terms: Some(full_terms()), ..listing_of(world.network(), "broker") };
+        record.terms.as_mut().map(change).unwrap();
+        let bytes = forge(&record, &member_key("broker"));
+        range(&format!("listing-terms-{name}"), "listing", about, &format!("listing.terms.{field}"), &bytes)
+    };
+    let in_hours = |name: &str, about: &str, field: &str, change: fn(&mut TradingHours)| {
+        let mut terms = full_terms();
+        terms.hours.as_mut().map(change).unwrap();
+        let record = Listing { terms: Some(terms), ..listing_of(world.network(), "broker") };
+        let bytes = forge(&record, &member_key("broker"));
+        range(&format!("listing-hours-{name}"), "listing", about, &format!("listing.terms.hours.{field}"), &bytes)
+    };
     vec![
         case("decimals", "broker", "Nineteen decimals.", "decimals", |l| l.decimals = 19),
         case("nameless", "broker", "Without a name.", "name", |l| l.name.clear()),
@@ -154,6 +170,32 @@ fn listings(world: &World) -> Vec<Vector> {
         case("cash-quoted", "bank-a", "Cash quoted in something.", "quoted_in", |l| {
             l.quoted_in = Some("EUR".to_owned());
         }),
+        case("cash-terms", "bank-a", "Cash with terms.", "terms", |l| l.terms = Some(full_terms())),
+        case("cash-closed", "bank-a", "Cash that is closed.", "status", |l| l.status = ListingStatus::Closed),
+        case("cash-isin", "bank-a", "Cash with an ISIN.", "isin", |l| l.isin = Some("US0378331005".parse().unwrap())),
+        case("cash-change", "bank-a", "A change of cash.", "replaces", |l| l.replaces = Some(Link([1; 32]))),
+        case("no-terms", "broker", "A stock without terms.", "terms", |l| l.terms = None),
+        in_terms("lot", "Lots of nothing.", "lot", |t| t.lot = amount(0)),
+        in_terms("min", "A least quantity of 0.", "quantity_min", |t| t.quantity_min = Some(amount(0))),
+        in_terms("max", "A largest quantity below 0.", "quantity_max", |t| t.quantity_max = Some(amount(-1))),
+        in_terms("max-below-min", "A largest quantity below the least.", "quantity_max", |t| {
+            t.quantity_max = Some(amount(19));
+        }),
+        in_terms("fee-buy", "A fee above the whole.", "fees.buy_basis_points", |t| t.fees.buy_basis_points = 10_001),
+        in_terms("fee-sell", "A fee above the whole.", "fees.sell_basis_points", |t| t.fees.sell_basis_points = 10_001),
+        in_terms("fee-least", "A least fee below 0.", "fees.least", |t| t.fees.least = amount(-1)),
+        in_terms("risk-none", "Class of risk 0.", "risk_class", |t| t.risk_class = 0),
+        in_terms("risk-above", "Class of risk 8.", "risk_class", |t| t.risk_class = 8),
+        in_terms("lock-up", "Locked up for more than ten years.", "lock_up_days", |t| t.lock_up_days = 3_661),
+        in_hours("zone", "A time zone with a blank.", "zone", |h| h.zone = "New York".to_owned()),
+        in_hours("sessions", "Hours without a session.", "sessions", |h| h.sessions.clear()),
+        in_hours("weekday", "An eighth day of the week.", "sessions[4]", |h| h.sessions[4].weekday = 7),
+        in_hours("session-empty", "A session that ends as it begins.", "sessions[0]", |h| h.sessions[0].closes = 570),
+        in_hours("session-long", "A session beyond midnight.", "sessions[4]", |h| h.sessions[4].closes = 1_441),
+        in_hours("sessions-unordered", "Tuesday before Monday.", "sessions", |h| h.sessions.swap(0, 1)),
+        in_hours("sessions-overlap", "Two sessions at once.", "sessions", |h| h.sessions[1].weekday = 0),
+        in_hours("holidays-unordered", "A later day first.", "holidays", |h| h.holidays.swap(0, 1)),
+        in_hours("holidays-many", "One day too many.", "holidays", |h| h.holidays = (0..129).collect()),
     ]
 }
 

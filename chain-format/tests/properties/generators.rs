@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample;
 use stemma_chain_format::account::{AccountState, AccountStatus, Nonce, Opening};
 use stemma_chain_format::amount::{Amount, Price};
 use stemma_chain_format::certificate::{Vote, VoteKind};
@@ -11,10 +12,13 @@ use stemma_chain_format::execution::{Execution, Posting, PostingPurpose};
 use stemma_chain_format::hash::{AccountId, BlockId, Digest, Link, NetworkId};
 use stemma_chain_format::header::Header;
 use stemma_chain_format::holdings::Holdings;
+use stemma_chain_format::hours::{Session, TradingHours};
 use stemma_chain_format::instruction::Instruction;
-use stemma_chain_format::instrument::{InstrumentId, InstrumentKind, Listing};
+use stemma_chain_format::instrument::{InstrumentId, InstrumentKind};
+use stemma_chain_format::isin::Isin;
 use stemma_chain_format::issuance::{Issuance, IssuedCredit};
 use stemma_chain_format::keys::PublicKey;
+use stemma_chain_format::listing::{FeeSchedule, Listing, ListingStatus, Terms};
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::refusal::{Refusal, RefusalReason};
 use stemma_chain_format::request::{IdentityClaim, Request, Side, Size, Trade};
@@ -150,7 +154,7 @@ fn terms(bank: &MemberId) -> impl Strategy<Value = CreditTerms> + use<> {
 }
 
 fn act(bank: &MemberId) -> impl Strategy<Value = Act> + use<> {
-    let plain = proptest::sample::select(vec![Act::Freeze, Act::Unfreeze, Act::Close, Act::RevokeKey]);
+    let plain = sample::select(vec![Act::Freeze, Act::Unfreeze, Act::Close, Act::RevokeKey]);
     let withdraw = (instrument_of(bank), positive()).prop_map(|(cash, amount)| Act::Withdraw(cash, amount));
     prop_oneof![plain, withdraw, public_key().prop_map(Act::BindKey), terms(bank).prop_map(Act::SetCredit)]
 }
@@ -278,23 +282,79 @@ pub fn issuance() -> impl Strategy<Value = Issuance> {
 }
 
 pub fn listing() -> impl Strategy<Value = Listing> {
-    let currency = (Just(InstrumentKind::Currency), Just(None));
     let kinds = [InstrumentKind::Fund, InstrumentKind::Stock, InstrumentKind::Future, InstrumentKind::Trust];
-    let other = (proptest::sample::select(kinds.to_vec()), "[A-Z0-9]{1,24}".prop_map(Some));
-    (bytes(), instrument(), prop_oneof![currency, other], 0_u8..=18, "\\PC{1,64}").prop_map(
-        |(network, instrument, (kind, quoted_in), decimals, name)| Listing {
-            network: NetworkId(network),
-            instrument,
-            kind,
-            decimals,
-            name,
-            quoted_in,
+    let status = sample::select(vec![ListingStatus::Open, ListingStatus::Suspended, ListingStatus::Closed]);
+    let change = (option::of(isin()), status, trade_terms(), option::of(bytes()));
+    let other = (sample::select(kinds.to_vec()), "[A-Z0-9]{1,24}", change);
+    (bytes(), instrument(), option::of(other), 0_u8..=18, "\\PC{1,64}").prop_map(
+        |(network, instrument, other, decimals, name)| {
+            let currency = Listing {
+                network: NetworkId(network),
+                instrument,
+                kind: InstrumentKind::Currency,
+                decimals,
+                name,
+                quoted_in: None,
+                isin: None,
+                status: ListingStatus::Open,
+                terms: None,
+                replaces: None,
+            };
+            let Some((kind, quoted_in, (isin, status, terms, replaces))) = other else { return currency };
+            let (quoted_in, terms, replaces) = (Some(quoted_in), Some(terms), replaces.map(Link));
+            Listing { kind, quoted_in, isin, status, terms, replaces, ..currency }
         },
     )
 }
 
+fn isin() -> impl Strategy<Value = Isin> {
+    // One of ten check digits is the right one.
+    "[A-Z]{2}[A-Z0-9]{9}".prop_map(|body| (0..10).find_map(|digit| format!("{body}{digit}").parse().ok()).unwrap())
+}
+
+pub fn fee_schedule() -> impl Strategy<Value = FeeSchedule> {
+    (0_u16..=10_000, 0_u16..=10_000, 0_i128..1_000).prop_map(|(buy_basis_points, sell_basis_points, least)| {
+        FeeSchedule { buy_basis_points, sell_basis_points, least: amount(least) }
+    })
+}
+
+fn trade_terms() -> impl Strategy<Value = Terms> {
+    let bounds = (positive(), option::of(positive()), option::of(positive()));
+    let rest = (0_u8..=255, 1_u8..=7, 0_u16..=3_660);
+    (bounds, fee_schedule(), option::of(hours()), rest).prop_map(
+        |((lot, quantity_min, most), fees, hours, (credit_level_min, risk_class, lock_up_days))| Terms {
+            lot,
+            quantity_min,
+            quantity_max: most.map(|most| most.max(quantity_min.unwrap_or(most))),
+            fees,
+            hours,
+            credit_level_min,
+            risk_class,
+            lock_up_days,
+        },
+    )
+}
+
+fn hours() -> impl Strategy<Value = TradingHours> {
+    let minutes = proptest::collection::btree_set(0_u16..=1_440, 2..5);
+    let days = proptest::collection::btree_map(0_u8..7, minutes, 1..7);
+    let holidays = proptest::collection::btree_set(any::<u32>(), 0..128);
+    ("[A-Z][A-Za-z/_+-]{0,39}", days, holidays).prop_map(|(zone, days, holidays)| TradingHours {
+        zone,
+        sessions: days
+            .into_iter()
+            .flat_map(|(weekday, minutes)| {
+                let minutes: Vec<u16> = minutes.into_iter().collect();
+                let pairs: Vec<_> = minutes.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+                pairs.into_iter().map(move |(opens, closes)| Session { weekday, opens, closes })
+            })
+            .collect(),
+        holidays: holidays.into_iter().collect(),
+    })
+}
+
 pub fn refusal() -> impl Strategy<Value = Refusal> {
-    let reason = proptest::sample::select(RefusalReason::ALL.to_vec());
+    let reason = sample::select(RefusalReason::ALL.to_vec());
     (bytes(), member(), bytes(), reason, "\\PC{0,64}", "\\PC{0,64}", any::<u64>()).prop_map(
         |(network, member, refused, reason, expected, found, refused_ms)| Refusal {
             network: NetworkId(network),
@@ -344,7 +404,7 @@ pub fn account_state() -> impl Strategy<Value = AccountState> {
         (Just(bank), terms)
     });
     let statuses = vec![AccountStatus::Open, AccountStatus::Frozen, AccountStatus::Closed];
-    let last = (digest(), proptest::sample::select(statuses));
+    let last = (digest(), sample::select(statuses));
     (bytes(), bank, option::of(public_key()), bytes(), counts, holdings(), last).prop_map(
         |(account, (bank, credit), key, head, (sequence, counter, received, absorbed), holdings, last)| AccountState {
             account: AccountId(account),

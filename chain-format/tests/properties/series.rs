@@ -49,7 +49,7 @@ enum Act {
 fn act() -> impl Strategy<Value = Act> {
     let who = 0..CUSTOMERS.len();
     let what = (who.clone(), any::<bool>(), any::<bool>(), any::<bool>());
-    let terms = (1_i128..400_000, 1_u64..200_000, 0_u8..4, 0_i128..500);
+    let terms = (1_i128..400_000, 1_u64..200_000, 0_u8..4, 0_i128..200);
     let trade = (what, terms, option::of((who.clone(), 1_i128..2_000)), 0_usize..4).prop_map(
         |((customer, broker, sell, by_cash), (size, mantissa, scale, fee), reward, absorb)| Act::Trade {
             customer,
@@ -83,6 +83,7 @@ fn entry(world: &World, act: &Act) -> Option<Entry> {
             let order = Order {
                 customer: customer(world, *at),
                 institution: if *broker { "broker" } else { "fund-house" },
+                code: None,
                 side: if *sell { Side::Sell } else { Side::Buy },
                 size: if *by_cash { Size::Cash(size) } else { Size::Quantity(size) },
                 limit: None,

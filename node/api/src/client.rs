@@ -6,13 +6,14 @@ use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::catalogue::{ChangeListing, DryRun, DryRunView, InstrumentView, ListInstrument};
 use crate::error::ApiError;
 use crate::events::OrderEvents;
 use crate::routes;
 use crate::types::{
     AccountPage, AccountView, BlockView, ChainView, Committed, EnrolIdentity, EnrolmentPage, EnrolmentView,
-    IdentityPage, InstrumentView, IssueCash, ListInstrument, Market, MemberView, MoveDay, OpenAccount, PathPage,
-    QueueView, RequestPage, RequestView, ServiceAct, Status, SubmitInstruction, SubmitRequest,
+    IdentityPage, IssueCash, Market, MemberView, MoveDay, OpenAccount, PathPage, QueueView, RequestPage, RequestView,
+    ServiceAct, Status, SubmitInstruction, SubmitRequest,
 };
 
 /// Why a call failed.
@@ -311,6 +312,22 @@ impl Client {
     /// [`ClientError`].
     pub async fn list_instrument(&self, body: &ListInstrument) -> Result<Committed, ClientError> {
         self.send(Method::POST, routes::LISTINGS, body).await
+    }
+
+    /// Changes a listed instrument (operator of its issuer).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn change_listing(&self, code: &str, body: &ChangeListing) -> Result<Committed, ClientError> {
+        self.send(Method::PUT, &routes::LISTING.replace("{code}", code), body).await
+    }
+
+    /// Asks an institution how it would judge an order now.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn dry_run(&self, body: &DryRun) -> Result<DryRunView, ClientError> {
+        self.send(Method::POST, routes::DRY_RUN, body).await
     }
 
     /// Credits accounts with cash (operator of a bank).

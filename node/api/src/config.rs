@@ -1,5 +1,6 @@
 //! The node's configuration file (TOML). Relative paths are relative to the folder of the file.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -176,18 +177,56 @@ impl Default for BankConfig {
 }
 
 /// Rules of an institution.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InstitutionConfig {
     /// Prices: a CSV file with the columns date, symbol, close. Required to trade.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices: Option<PathBuf>,
-    /// The fee in basis points of the amount, rounded up to smallest units of cash. Default 10.
-    pub fee_basis_points: u32,
+    /// The trading conditions, beside the terms of each listing.
+    pub conditions: ConditionsConfig,
 }
 
-impl Default for InstitutionConfig {
+/// An institution's trading conditions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConditionsConfig {
+    /// The lowest credit level that may buy a product of each class of risk, from class 1 to class 7. Default
+    /// 0, 0, 1, 1, 2, 2, 3.
+    pub level_by_risk: Vec<u8>,
+    /// How much of a bank's credit line counts as cash, in percent, by credit level from 0 on; a higher level counts as the last.
+    /// Default 100 for all.
+    pub credit_line_percent: Vec<u8>,
+    /// The largest position of one account, in whole units, by the instrument's code. Default none.
+    pub position_max: BTreeMap<String, String>,
+    /// The largest amount of one order, in whole units of cash, by the currency's code. Default none.
+    pub order_amount_max: BTreeMap<String, String>,
+    /// For so many seconds after a trade, an order of the account for the very same is refused as a repetition. Default 0: none is.
+    pub duplicate_window_s: u64,
+}
+
+impl Default for ConditionsConfig {
     fn default() -> Self {
-        Self { prices: None, fee_basis_points: 10 }
+        Self {
+            level_by_risk: vec![0, 0, 1, 1, 2, 2, 3],
+            credit_line_percent: vec![100],
+            position_max: BTreeMap::new(),
+            order_amount_max: BTreeMap::new(),
+            duplicate_window_s: 0,
+        }
+    }
+}
+
+impl ConditionsConfig {
+    /// The lowest credit level that may buy a product of a class of risk.
+    pub fn level_for_risk(&self, class: u8) -> u8 {
+        let index = usize::from(class).saturating_sub(1);
+        self.level_by_risk.get(index).or(self.level_by_risk.last()).copied().unwrap_or_default()
+    }
+
+    /// How much of a credit line counts at a level, in percent.
+    pub fn line_percent(&self, level: u8) -> u8 {
+        let percent = self.credit_line_percent.get(usize::from(level)).or(self.credit_line_percent.last());
+        percent.copied().unwrap_or(100)
     }
 }

@@ -3,6 +3,7 @@
 //! A crate of its own, so that tools which speak to a node compile neither libp2p nor redb. Amounts are decimal strings of
 //! smallest units, identifiers lowercase hexadecimal, signed records base64 of their exact bytes.
 
+pub mod catalogue;
 mod client;
 pub mod config;
 mod error;

@@ -50,6 +50,10 @@ pub const METRICS: &str = "/metrics";
 pub const REFUSALS: &str = "/v1/refusals";
 /// Listings: an operator lists an instrument by POST.
 pub const LISTINGS: &str = "/v1/listings";
+/// One listing by its code: an operator changes it by PUT.
+pub const LISTING: &str = "/v1/listings/{code}";
+/// How an institution would judge an order now, by POST.
+pub const DRY_RUN: &str = "/v1/dry-run";
 /// Issuances: a bank's operator credits accounts by POST.
 pub const ISSUANCES: &str = "/v1/issuances";
 /// The trading day of an institution, and its prices; an operator moves it by PUT.

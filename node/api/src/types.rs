@@ -59,24 +59,6 @@ pub struct MemberView {
     pub accounts: BTreeMap<String, String>,
 }
 
-/// A listed instrument.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct InstrumentView {
-    /// `issuer/CODE`.
-    pub instrument: String,
-    /// currency, fund, stock, future or trust.
-    pub kind: String,
-    /// Decimal places of one whole unit.
-    pub decimals: u8,
-    /// The name people know it by.
-    pub name: String,
-    /// The currency its prices are in; absent for a currency.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub quoted_in: Option<String>,
-    /// The link of the listing record.
-    pub listing: String,
-}
-
 /// A block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BlockView {
@@ -202,23 +184,6 @@ pub struct AccountPage {
 pub struct OpenAccount {
     /// The customer's public key, 64 hexadecimal digits.
     pub key: String,
-}
-
-/// Lists an instrument (operator of its issuer).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ListInstrument {
-    /// The code, unique to the issuer.
-    pub code: String,
-    /// currency (banks), fund, stock, future or trust (institutions).
-    pub kind: String,
-    /// Decimal places of one whole unit, at most 18.
-    pub decimals: u8,
-    /// The name people know it by.
-    pub name: String,
-    /// The currency its prices are in; absent for a currency.
-    #[serde(default)]
-    pub quoted_in: Option<String>,
 }
 
 /// Credits accounts with cash of this bank (operator).

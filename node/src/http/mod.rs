@@ -3,6 +3,7 @@
 mod accounts;
 mod blocks;
 pub mod bulk;
+mod catalogue;
 mod desk;
 mod events;
 mod identities;
@@ -155,7 +156,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route(routes::STATUS, get(status::status))
         .route(routes::GENESIS, get(status::genesis))
         .route(routes::MEMBERS, get(status::members))
-        .route(routes::INSTRUMENTS, get(status::instruments))
+        .route(routes::INSTRUMENTS, get(catalogue::instruments))
         .route(routes::BLOCK, get(blocks::block))
         .route(routes::CHAIN, get(blocks::chain))
         .route(routes::ACCOUNTS, get(accounts::list).post(operator::open_account))
@@ -176,7 +177,9 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route(routes::PATHS, get(paths::paths))
         .route(routes::METRICS, get(metrics::metrics))
         .route(routes::REFUSALS, get(desk::refusals))
-        .route(routes::LISTINGS, post(operator::list_instrument))
+        .route(routes::LISTINGS, post(catalogue::list))
+        .route(routes::LISTING, put(catalogue::change))
+        .route(routes::DRY_RUN, post(catalogue::dry_run))
         .route(routes::ISSUANCES, post(operator::issue))
         .route(routes::MARKET, get(market::market).put(market::move_day))
         .route(routes::OPENAPI, get(openapi::document))

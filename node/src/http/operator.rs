@@ -9,7 +9,7 @@ use stemma_chain_format::amount::Amount;
 use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::keys::PublicKey;
-use stemma_node_api::types::{Committed, IssueCash, ListInstrument, OpenAccount};
+use stemma_node_api::types::{Committed, IssueCash, OpenAccount};
 use stemma_node_api::{ApiError, ErrorCode};
 use subtle::ConstantTimeEq;
 
@@ -67,16 +67,4 @@ pub(super) async fn issue(
     }
     let call = |reply: CallReply<Committed>| Call::Issue(crate::node::Issue { instrument, credits: parsed, reply });
     Ok(Json(shared.call_to_commit(call).await?))
-}
-
-/// Lists an instrument of this member: a currency (banks) or anything else (institutions).
-#[utoipa::path(post, path = "/v1/listings", tag = "operator", request_body = ListInstrument,
-    security(("operator" = [])),
-    responses((status = 200, body = Committed), (status = 401, body = ApiError), (status = 409, body = ApiError)))]
-pub(super) async fn list_instrument(
-    _: Operator,
-    State(shared): State<Arc<Shared>>,
-    Json(record): Json<ListInstrument>,
-) -> Result<Json<Committed>, Failure> {
-    Ok(Json(shared.call_to_commit(|reply| Call::List { record, reply }).await?))
 }

@@ -8,9 +8,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use stemma_chain_format::member::{OwnAccount, Role};
 use stemma_chain_format::registry::own_account;
-use stemma_node_api::types::{InstrumentView, MemberView, Status};
+use stemma_node_api::types::{MemberView, Status};
 
-use super::{Failure, Json, Shared};
+use super::{Json, Shared};
 
 /// State of the node.
 #[utoipa::path(get, path = "/v1/status", tag = "node", responses((status = 200, body = Status)))]
@@ -51,18 +51,4 @@ pub(super) async fn members(State(shared): State<Arc<Shared>>) -> Json<Vec<Membe
         }
     });
     Json(views.collect())
-}
-
-/// The instruments listed on the ledger.
-#[utoipa::path(get, path = "/v1/instruments", tag = "ledger", responses((status = 200, body = Vec<InstrumentView>)))]
-pub(super) async fn instruments(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<InstrumentView>>, Failure> {
-    let views = shared.store.listings()?.into_iter().map(|listed| InstrumentView {
-        instrument: listed.listing.instrument.to_string(),
-        kind: listed.listing.kind.to_string(),
-        decimals: listed.listing.decimals,
-        name: listed.listing.name,
-        quoted_in: listed.listing.quoted_in,
-        listing: listed.link.to_string(),
-    });
-    Ok(Json(views.collect()))
 }

@@ -8,11 +8,13 @@ use stemma_chain_format::hash::Link;
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::refusal::Refusal;
+use stemma_chain_format::request::Side;
 use stemma_chain_format::validate::{VerifiedEndorsement, VerifiedEntry};
 
 use super::Institution;
 use super::admit::{Admission, admit};
-use super::conditions::{No, Terms, pays_out};
+use super::case::Case;
+use super::conditions::{Deal, Judge, No};
 use crate::role::{Answer, QuestionSlot, RoleEffect, shortened};
 use crate::store::{AnswerRow, Reserved, StoreError};
 
@@ -39,7 +41,8 @@ impl Institution {
             return Ok(());
         }
         let verdict = match admit(&question, ledger) {
-            Admission::Judge => self.conditions(&question, ledger),
+            Admission::Judge => Case::of(&question, ledger, &self.id)
+                .and_then(|case| self.judge(&case, ledger, now_ms, &mut Judge::default())),
             Admission::Refuse(no) => Err(no),
             Admission::Wait if self.parked.len() < PARKED_MAX => {
                 self.parked.push((slot, question));
@@ -51,7 +54,7 @@ impl Institution {
             }
         };
         let row = match verdict {
-            Ok(terms) => self.executed_row(&question, &terms, now_ms),
+            Ok(deal) => self.executed_row(&question, &deal, now_ms),
             Err(no) => self.refused_row(&question, no, now_ms),
         };
         match row {
@@ -86,13 +89,13 @@ impl Institution {
     fn executed_row(
         &mut self,
         question: &VerifiedEndorsement,
-        terms: &Terms,
+        deal: &Deal,
         now_ms: u64,
     ) -> Result<AnswerRow, Violation> {
-        let execution = self.execute(question, terms, now_ms)?;
-        let request = question.request().record();
-        let reserved =
-            pays_out(request, terms).map(|amount| Reserved { instrument: request.trade.cash.clone(), amount });
+        let execution = self.execute(question, deal, now_ms)?;
+        let trade = &question.request().record().trade;
+        let pays = trade.side == Side::Sell;
+        let reserved = pays.then(|| Reserved { instrument: trade.cash.clone(), amount: deal.cost });
         let answer = Answer::Executed(execution.bytes().to_vec().into());
         Ok(self.row(question, &answer, Some(execution.link()), reserved))
     }

@@ -1,15 +1,21 @@
-//! The trading conditions, judged from what the second chain states: product, price, limit, quantity, cash and units.
+//! The trading conditions, each a rule with what it asks and what was found: those that are asked before there is a price, and those
+//! that need one. The rules' data are the listing's terms and the configuration (`[institution.conditions]`).
 
-use stemma_chain_format::amount::{Amount, AmountError, Price, Rounding, decimal};
+use stemma_chain_format::amount::{Amount, AmountError, Price, Rounding, decimal, parse_decimal};
 use stemma_chain_format::hash::Link;
 use stemma_chain_format::ledger::Ledger;
+use stemma_chain_format::listing::ListingStatus;
 use stemma_chain_format::member::OwnAccount;
 use stemma_chain_format::refusal::RefusalReason as Why;
 use stemma_chain_format::registry::own_account;
-use stemma_chain_format::request::{Request, Side, Size};
-use stemma_chain_format::validate::VerifiedEndorsement;
+use stemma_chain_format::request::{Side, Size};
 
 use super::Institution;
+use super::case::Case;
+use crate::store::asked;
+
+/// Milliseconds of a day, by which lock-ups are counted.
+const DAY_MS: u64 = 86_400_000;
 
 /// Why a trade may not be: the rule, what it asks, what was found.
 #[derive(Debug)]
@@ -23,9 +29,9 @@ pub(super) fn no(reason: Why, expected: impl ToString, found: impl ToString) -> 
     No { reason, expected: expected.to_string(), found: found.to_string() }
 }
 
-/// The terms on which a trade may be executed.
+/// The deal that a trade would be.
 #[derive(Debug)]
-pub(super) struct Terms {
+pub(super) struct Deal {
     pub(super) listing: Link,
     pub(super) quantity: Amount,
     pub(super) price: Price,
@@ -33,142 +39,241 @@ pub(super) struct Terms {
     pub(super) fee: Amount,
 }
 
-impl Institution {
-    /// Judges a question that was admitted.
-    pub(super) fn conditions(&self, question: &VerifiedEndorsement, ledger: &Ledger) -> Result<Terms, No> {
-        let request = question.request().record();
-        let trade = &request.trade;
-        let listed = ledger.listing(&trade.instrument).ok_or_else(|| {
-            no(Why::UnknownInstrument, format!("an instrument that {} lists", self.id), &trade.instrument)
-        })?;
-        let cash = ledger
-            .listing(&trade.cash)
-            .ok_or_else(|| no(Why::UnknownInstrument, "cash that its bank lists", &trade.cash))?;
-        let quoted_in = listed.listing.quoted_in.as_deref().unwrap_or_default();
-        if quoted_in != trade.cash.code() {
-            return Err(no(Why::NoPrice, format!("cash in {quoted_in}"), &trade.cash));
-        }
-        let price = self.price(trade.instrument.code(), cash.listing.decimals)?;
-        limit_holds(request, price, cash.listing.decimals)?;
-        let terms = self.size(request, price, listed.listing.decimals, listed.link)?;
-        if let Some(fee_max) = trade.fee_max.filter(|fee_max| terms.fee > *fee_max) {
-            let show = |fee: Amount| format!("{} {}", decimal(fee.units(), cash.listing.decimals), trade.cash);
-            return Err(no(Why::FeeAboveLimit, format!("at most {}", show(fee_max)), show(terms.fee)));
-        }
-        self.customer_can(question, &terms, cash.listing.decimals)?;
-        self.institution_can(request, &terms, ledger)?;
-        Ok(terms)
+/// Takes verdicts: of an order that is to be executed the first that does not hold ends it; of a dry run all are kept.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    findings: Option<Vec<Finding>>,
+}
+
+/// One rule's verdict in a dry run.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) holds: bool,
+    /// The refusal that it would give.
+    pub(super) told: No,
+}
+
+impl Judge {
+    /// A judge that keeps every verdict.
+    pub(super) fn of_dry_run() -> Self {
+        Self { findings: Some(Vec::new()) }
     }
 
-    fn price(&self, code: &str, cash_decimals: u8) -> Result<Price, No> {
+    /// The verdicts that were kept.
+    pub(super) fn findings(self) -> Vec<Finding> {
+        self.findings.unwrap_or_default()
+    }
+
+    /// Asks for a rule; `told` gives what it asks and what was found.
+    fn require(&mut self, reason: Why, holds: bool, told: impl FnOnce() -> (String, String)) -> Result<(), No> {
+        if holds && self.findings.is_none() {
+            return Ok(());
+        }
+        let (expected, found) = told();
+        let told = No { reason, expected, found };
+        match &mut self.findings {
+            Some(findings) => findings.push(Finding { holds, told }),
+            None => return Err(told),
+        }
+        Ok(())
+    }
+}
+
+impl Institution {
+    /// Judges a case by every rule; the deal that it may be.
+    pub(super) fn judge(&self, case: &Case<'_>, ledger: &Ledger, now_ms: u64, judge: &mut Judge) -> Result<Deal, No> {
+        self.before_the_price(case, now_ms, judge)?;
+        let price = self.price(case)?;
+        let deal = size(case, price)?;
+        self.with_the_price(case, &deal, ledger, now_ms, judge)?;
+        Ok(deal)
+    }
+
+    /// Status, hours, level, suitability, repetition.
+    fn before_the_price(&self, case: &Case<'_>, now_ms: u64, judge: &mut Judge) -> Result<(), No> {
+        let (terms, side, level) = (case.terms, case.trade.side, case.credit.level);
+        let status = case.listed.listing.status;
+        let why = if status == ListingStatus::Suspended { Why::InstrumentSuspended } else { Why::InstrumentClosed };
+        let told = || (format!("an instrument open to {side}"), status.to_string());
+        judge.require(why, status.admits(side), told)?;
+        if side == Side::Buy {
+            let least = terms.credit_level_min;
+            let told = || (format!("credit level {least} or above"), level.to_string());
+            judge.require(Why::CreditLevelTooLow, level >= least, told)?;
+            let class = terms.risk_class;
+            let suited = self.config.conditions.level_for_risk(class);
+            let told = || (format!("credit level {suited} or above for risk class {class}"), level.to_string());
+            judge.require(Why::UnsuitableProduct, level >= suited, told)?;
+        }
+        self.is_no_duplicate(case, now_ms, judge)
+    }
+
+    /// An order that asks for the very same as one shortly before is taken for a repetition, if the configuration says so.
+    fn is_no_duplicate(&self, case: &Case<'_>, now_ms: u64, judge: &mut Judge) -> Result<(), No> {
+        let window_s = self.config.conditions.duplicate_window_s;
+        if window_s == 0 {
+            return Ok(());
+        }
+        let since = now_ms.saturating_sub(window_s.saturating_mul(1_000));
+        let rows = self.store.book_of(&case.account, &case.trade.instrument, since).map_err(|e| unreadable(&e))?;
+        let digest = asked(case.trade);
+        let before = rows.into_iter().find(|row| row.asked == digest);
+        let told = || {
+            let found = before.as_ref().map_or("none".to_owned(), |row| format!("chain {}", row.chain));
+            (format!("no order for the same within {window_s} s"), found)
+        };
+        judge.require(Why::DuplicateOrder, before.is_none(), told)
+    }
+
+    /// Limit, quantity, fee, amounts, cash and units, caps, lock-up, the institution's own cash.
+    fn with_the_price(
+        &self,
+        case: &Case<'_>,
+        deal: &Deal,
+        ledger: &Ledger,
+        now_ms: u64,
+        judge: &mut Judge,
+    ) -> Result<(), No> {
+        limit_holds(case, deal.price, judge)?;
+        let broken = case.terms.bound_broken(case.trade.side, deal.quantity, case.held());
+        let told = || {
+            let within = || "a quantity within the instrument's terms".to_owned();
+            (broken.clone().unwrap_or_else(within), deal.quantity.to_string())
+        };
+        judge.require(Why::QuantityOutsideTerms, broken.is_none(), told)?;
+        if let Some(fee_max) = case.trade.fee_max {
+            let told = || (format!("at most {}", case.money(fee_max)), case.money(deal.fee));
+            judge.require(Why::FeeAboveLimit, deal.fee <= fee_max, told)?;
+        }
+        self.amount_is_allowed(case, deal, judge)?;
+        match case.trade.side {
+            Side::Buy => self.can_buy(case, deal, judge)?,
+            Side::Sell => self.can_sell(case, deal, now_ms, judge)?,
+        }
+        self.institution_can(case, deal, ledger, judge)
+    }
+
+    fn amount_is_allowed(&self, case: &Case<'_>, deal: &Deal, judge: &mut Judge) -> Result<(), No> {
+        let Some(most) = self.config.conditions.order_amount_max.get(case.trade.cash.code()) else { return Ok(()) };
+        let most = parse_decimal(most, case.cash_decimals).map_err(|e| misconfigured("order_amount_max", e))?;
+        let told = || (format!("at most {} in one order", case.money(most)), case.money(deal.cost));
+        judge.require(Why::OrderTooLarge, deal.cost <= most, told)
+    }
+
+    /// Cash for cost and fee, by the share of the credit line that the level gives; and a position within its cap.
+    fn can_buy(&self, case: &Case<'_>, deal: &Deal, judge: &mut Judge) -> Result<(), No> {
+        let cash = self.spendable(case)?;
+        let needed = deal.cost.plus(deal.fee).map_err(range)?;
+        let told = || (case.money(needed), case.money(cash));
+        judge.require(Why::InsufficientCash, cash >= needed, told)?;
+        let Some(cap) = self.config.conditions.position_max.get(case.trade.instrument.code()) else { return Ok(()) };
+        let cap = parse_decimal(cap, case.decimals()).map_err(|e| misconfigured("position_max", e))?;
+        let after = case.held().plus(deal.quantity).map_err(range)?;
+        let told = || (format!("a position of at most {}", case.units(cap)), case.units(after));
+        judge.require(Why::PositionCapExceeded, after <= cap, told)
+    }
+
+    fn can_sell(&self, case: &Case<'_>, deal: &Deal, now_ms: u64, judge: &mut Judge) -> Result<(), No> {
+        let held = case.held();
+        let told = || (case.units(deal.quantity), case.units(held));
+        judge.require(Why::InsufficientHoldings, held >= deal.quantity, told)?;
+        let days = u64::from(case.terms.lock_up_days);
+        if days > 0 {
+            let since = now_ms.saturating_sub(days.saturating_mul(DAY_MS));
+            let rows = self.store.book_of(&case.account, &case.trade.instrument, since).map_err(|e| unreadable(&e))?;
+            let bought = rows.iter().filter(|row| row.side == Side::Buy).map(|row| row.quantity);
+            let locked = bought.fold(Amount::ZERO, |sum, quantity| sum.plus(quantity).unwrap_or(sum));
+            let free = held.minus(locked).unwrap_or_default().max(Amount::ZERO);
+            let told = || (format!("{} held for {days} days", case.units(deal.quantity)), case.units(free));
+            judge.require(Why::LockedUp, free >= deal.quantity, told)?;
+        }
+        let cash = self.spendable(case)?;
+        let after = cash.plus(deal.cost).and_then(|sum| sum.minus(deal.fee)).map_err(range)?;
+        let told = || (case.money(deal.fee), case.money(cash));
+        judge.require(Why::InsufficientCash, !after.is_negative(), told)
+    }
+
+    /// Cash at hand and the share of the bank's credit line that counts at the customer's level, rounded down.
+    fn spendable(&self, case: &Case<'_>) -> Result<Amount, No> {
+        let line = case.credit.lines.get(&case.trade.cash);
+        let percent = i128::from(self.config.conditions.line_percent(case.credit.level));
+        let share = line.units().checked_mul(percent).and_then(|share| share.checked_div(100));
+        let share = share.ok_or(AmountError::TooLarge).and_then(Amount::new).map_err(range)?;
+        case.holdings.get(&case.trade.cash).plus(share).map_err(range)
+    }
+
+    /// What the institution pays out, it must have, beside what it has promised already.
+    fn institution_can(&self, case: &Case<'_>, deal: &Deal, ledger: &Ledger, judge: &mut Judge) -> Result<(), No> {
+        if case.trade.side == Side::Buy {
+            return Ok(());
+        }
+        let cash = &case.trade.cash;
+        let settlement = own_account(&self.network, &self.id, OwnAccount::Settlement);
+        let held = ledger.account(&settlement).map_or(Amount::ZERO, |a| a.state.holdings.get(cash));
+        let reserved = self.reserved.get(cash).copied().unwrap_or_default();
+        let free = held.minus(reserved).unwrap_or_default();
+        let told = || (case.money(deal.cost), case.money(free));
+        judge.require(Why::InstitutionOutOfCash, free >= deal.cost, told)
+    }
+
+    fn price(&self, case: &Case<'_>) -> Result<Price, No> {
+        let code = case.trade.instrument.code();
         let day = self.prices.day().unwrap_or("none yet");
         let quoted = self
             .prices
             .quote(code)
             .ok_or_else(|| no(Why::NoPrice, format!("a price for {code} on the trading day {day}"), "none"))?;
-        match Price::parse(quoted, cash_decimals) {
+        match Price::parse(quoted, case.cash_decimals) {
             Ok(price) if price.is_well_formed() => Ok(price),
             _ => Err(no(Why::NoPrice, "a price above 0", quoted)),
         }
     }
-
-    /// Quantity, cost and fee. The cost rounds half to even, the fee up.
-    fn size(&self, request: &Request, price: Price, decimals: u8, listing: Link) -> Result<Terms, No> {
-        let range = |e: AmountError| no(Why::QuantityOutOfRange, "amounts of at most 2^96", e);
-        let terms = |quantity| {
-            let cost = price.cost(quantity, decimals, Rounding::HalfEven).map_err(range)?;
-            let fee = self.fee(cost).map_err(range)?;
-            Ok(Terms { listing, quantity, price, cost, fee })
-        };
-        let found = match request.trade.size {
-            Size::Quantity(quantity) => terms(quantity)?,
-            Size::Cash(budget) => {
-                // The largest quantity whose cost, with the fee where it is bought, stays within the budget.
-                let mut quantity = price.quantity_for(budget, decimals).map_err(range)?;
-                if request.trade.side == Side::Buy {
-                    let fee = self.fee(budget).map_err(range)?;
-                    let net = budget.minus(fee).map_err(range)?;
-                    quantity = price.quantity_for(net, decimals).map_err(range)?;
-                }
-                if !quantity.is_positive() {
-                    let expected = format!("enough for one unit at {}", price.display(0));
-                    return Err(no(Why::QuantityOutOfRange, expected, budget));
-                }
-                terms(quantity)?
-            }
-        };
-        if !found.cost.is_positive() {
-            return Err(no(Why::QuantityOutOfRange, "a cost above 0", found.cost));
-        }
-        Ok(found)
-    }
-
-    /// The fee: basis points of the cost, rounded up.
-    fn fee(&self, cost: Amount) -> Result<Amount, AmountError> {
-        let points = i128::from(self.config.fee_basis_points);
-        let scaled = cost.units().checked_mul(points).ok_or(AmountError::TooLarge)?;
-        let up = scaled.checked_add(9_999).and_then(|n| n.checked_div(10_000)).ok_or(AmountError::TooLarge)?;
-        Amount::new(up)
-    }
-
-    fn customer_can(&self, question: &VerifiedEndorsement, terms: &Terms, cash_decimals: u8) -> Result<(), No> {
-        let trade = &question.request().record().trade;
-        let endorsement = question.endorsement().record();
-        let range = |e: AmountError| no(Why::QuantityOutOfRange, "amounts of at most 2^96", e);
-        let line = endorsement.credit.lines.get(&trade.cash);
-        let cash = endorsement.holdings.get(&trade.cash).plus(line).map_err(range)?;
-        let show = |amount: Amount| format!("{} {}", decimal(amount.units(), cash_decimals), trade.cash);
-        match trade.side {
-            Side::Buy => {
-                let needed = terms.cost.plus(terms.fee).map_err(range)?;
-                if cash < needed {
-                    return Err(no(Why::InsufficientCash, show(needed), show(cash)));
-                }
-            }
-            Side::Sell => {
-                let held = endorsement.holdings.get(&trade.instrument);
-                if held < terms.quantity {
-                    let expected = format!("{} {}", terms.quantity, trade.instrument);
-                    return Err(no(Why::InsufficientHoldings, expected, held));
-                }
-                let after = cash.plus(terms.cost).and_then(|sum| sum.minus(terms.fee)).map_err(range)?;
-                if after.is_negative() {
-                    return Err(no(Why::InsufficientCash, show(terms.fee), show(cash)));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What the institution pays out, it must have, beside what it has promised already.
-    fn institution_can(&self, request: &Request, terms: &Terms, ledger: &Ledger) -> Result<(), No> {
-        let Some(needed) = pays_out(request, terms) else { return Ok(()) };
-        let cash = &request.trade.cash;
-        let settlement = own_account(&self.network, &self.id, OwnAccount::Settlement);
-        let held = ledger.account(&settlement).map_or(Amount::ZERO, |a| a.state.holdings.get(cash));
-        let reserved = self.reserved.get(cash).copied().unwrap_or_default();
-        let free = held.minus(reserved).unwrap_or_default();
-        if free < needed {
-            return Err(no(Why::InstitutionOutOfCash, format!("{needed} {cash}"), free));
-        }
-        Ok(())
-    }
 }
 
-/// What of its own cash an institution pays for a trade.
-pub(super) fn pays_out(request: &Request, terms: &Terms) -> Option<Amount> {
-    (request.trade.side == Side::Sell).then_some(terms.cost)
+/// Quantity, cost and fee at a price. The cost rounds half to even, the fee up.
+fn size(case: &Case<'_>, price: Price) -> Result<Deal, No> {
+    let (side, decimals) = (case.trade.side, case.decimals());
+    let quantity = match case.trade.size {
+        Size::Quantity(quantity) => quantity,
+        Size::Cash(budget) => {
+            let quantity = case.terms.largest_quantity(side, budget, price, decimals).map_err(range)?;
+            if !quantity.is_positive() {
+                let lot = decimal(case.terms.lot.units(), decimals);
+                let expected = format!("enough for {lot} at {}", price.display(case.cash_decimals));
+                return Err(no(Why::QuantityOutOfRange, expected, case.money(budget)));
+            }
+            quantity
+        }
+    };
+    let cost = price.cost(quantity, decimals, Rounding::HalfEven).map_err(range)?;
+    if !cost.is_positive() {
+        return Err(no(Why::QuantityOutOfRange, "a cost above 0", case.money(cost)));
+    }
+    let fee = case.terms.fees.fee(side, cost).map_err(range)?;
+    Ok(Deal { listing: case.listed.link, quantity, price, cost, fee })
 }
 
-fn limit_holds(request: &Request, price: Price, cash_decimals: u8) -> Result<(), No> {
-    let Some(limit) = request.trade.limit else { return Ok(()) };
-    let (holds, bound) = match request.trade.side {
+fn limit_holds(case: &Case<'_>, price: Price, judge: &mut Judge) -> Result<(), No> {
+    let Some(limit) = case.trade.limit else { return Ok(()) };
+    let (holds, bound) = match case.trade.side {
         Side::Buy => (price <= limit, "at most"),
         Side::Sell => (price >= limit, "at least"),
     };
-    if holds {
-        return Ok(());
-    }
-    let expected = format!("{bound} {}", limit.display(cash_decimals));
-    Err(no(Why::PriceOutsideLimit, expected, price.display(cash_decimals)))
+    let show = |price: Price| price.display(case.cash_decimals);
+    judge.require(Why::PriceOutsideLimit, holds, || (format!("{bound} {}", show(limit)), show(price)))
+}
+
+fn range(e: AmountError) -> No {
+    no(Why::QuantityOutOfRange, "amounts of at most 2^96", e)
+}
+
+/// The configuration is checked at start, but for the instrument's decimals.
+fn misconfigured(setting: &str, e: AmountError) -> No {
+    tracing::error!(setting, error = %e, "institution.conditions does not fit the instrument's decimals");
+    no(Why::Busy, format!("a setting {setting} that fits the instrument"), e)
+}
+
+fn unreadable(e: &crate::store::StoreError) -> No {
+    tracing::error!(error = %crate::error::chain(e), "a read of the store failed");
+    no(Why::Busy, "a book that can be read", "a failure of the store")
 }

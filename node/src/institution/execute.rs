@@ -12,14 +12,14 @@ use stemma_chain_format::request::Side;
 use stemma_chain_format::validate::VerifiedEndorsement;
 
 use super::Institution;
-use super::conditions::Terms;
+use super::conditions::Deal;
 
 impl Institution {
-    /// Executes on terms: the postings and the holdings that follow from them.
+    /// Executes a deal: the postings and the holdings that follow from them.
     pub(super) fn execute(
         &self,
         question: &VerifiedEndorsement,
-        terms: &Terms,
+        deal: &Deal,
         now_ms: u64,
     ) -> Result<Signed<Execution>, Violation> {
         let trade = &question.request().record().trade;
@@ -28,8 +28,8 @@ impl Institution {
         let settlement = own_account(&self.network, &self.id, OwnAccount::Settlement);
         let fees = own_account(&self.network, &self.id, OwnAccount::Fees);
         let (units, money) = match trade.side {
-            Side::Buy => (terms.quantity, terms.cost.negated()),
-            Side::Sell => (terms.quantity.negated(), terms.cost),
+            Side::Buy => (deal.quantity, deal.cost.negated()),
+            Side::Sell => (deal.quantity.negated(), deal.cost),
         };
         let mut postings = Vec::with_capacity(6);
         let mut transfer = |to: AccountId, from: AccountId, instrument: &InstrumentId, amount: Amount, purpose| {
@@ -39,8 +39,8 @@ impl Institution {
         };
         transfer(account, settlement, &trade.instrument, units, PostingPurpose::Trade);
         transfer(account, settlement, &trade.cash, money, PostingPurpose::Trade);
-        if terms.fee.is_positive() {
-            transfer(account, fees, &trade.cash, terms.fee.negated(), PostingPurpose::Fee);
+        if deal.fee.is_positive() {
+            transfer(account, fees, &trade.cash, deal.fee.negated(), PostingPurpose::Fee);
         }
         let mut holdings = endorsement.holdings.clone();
         for posting in postings.iter().filter(|posting| posting.account == account) {
@@ -51,10 +51,10 @@ impl Institution {
             endorsement: question.endorsement().link(),
             institution: self.id.clone(),
             account,
-            listing: terms.listing,
-            quantity: terms.quantity,
-            price: terms.price,
-            fee: terms.fee,
+            listing: deal.listing,
+            quantity: deal.quantity,
+            price: deal.price,
+            fee: deal.fee,
             postings,
             holdings,
             executed_ms: now_ms,

@@ -1,12 +1,14 @@
 //! The institution: judges second chains, executes, answers. The same second chain always gets the same answer.
 //!
-//! The road of a question: [`admit`] → [`conditions`] → [`execute`] → [`answer`].
+//! The road of a question: [`admit`] → [`case`] → [`conditions`] → [`execute`] → [`answer`]; [`try_out`] judges and executes nothing.
 
 mod admit;
 mod answer;
+mod case;
 mod conditions;
 mod execute;
 mod products;
+mod try_out;
 
 use std::collections::BTreeMap;
 

@@ -2,10 +2,12 @@
 
 mod commit;
 mod follow;
+mod listing;
 mod propose;
 mod prove;
 
 pub use commit::StoreSink;
 pub use follow::{decode_fetch, decode_sync, encode_fetch, encode_sync, serve_fetch, serve_sync, synced_blocks};
-pub use propose::{ListingError, decode_gossip, gossip_batches, listing};
+pub use listing::{ListingError, change, list, view};
+pub use propose::{decode_gossip, gossip_batches};
 pub use prove::{ProveError, account_bundle};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use minicbor::bytes::ByteVec;
 use stemma_chain_format::account::AccountState;
-use stemma_chain_format::bundle::{AccountBundle, BUNDLE_VERSION, moved_by};
+use stemma_chain_format::bundle::{AccountBundle, BUNDLE_VERSION, NeededListing, listings_needed};
 use stemma_chain_format::certificate::CertifiedHeader;
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::merkle::SparseProof;
@@ -41,10 +41,14 @@ pub fn account_bundle(
     for place in store.lineage(&account.account, account.sequence).map_err(ProveError::Store)? {
         let bytes = store.entry_at(place).map_err(ProveError::Store)?;
         let entry = Entry::decode(&bytes).map_err(|e| ProveError::Store(StoreError::damaged(e)))?;
-        for instrument in moved_by(&entry) {
-            if listed.insert(instrument.clone()) {
-                let listing = store.listing_bytes(instrument).map_err(ProveError::Store)?;
-                listings.extend(listing.map(ByteVec::from));
+        for needed in listings_needed(&entry) {
+            let link = match needed {
+                NeededListing::Named(link) => Some(link),
+                NeededListing::Of(instrument) => store.listing_link(instrument).map_err(ProveError::Store)?,
+            };
+            if let Some(link) = link.filter(|link| listed.insert(*link)) {
+                let listing = store.entry(&link).map_err(ProveError::Store)?;
+                listings.extend(listing.map(|(_, bytes)| ByteVec::from(bytes)));
             }
         }
         lineage.push(bytes.into());

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use stemma_chain_format::hash::Link;
-use stemma_chain_format::instrument::{InstrumentId, Listing};
 use stemma_chain_format::validate::VerifiedEntry;
-use stemma_node_api::types::{Committed, ListInstrument, Market};
+use stemma_node_api::catalogue::{ChangeListing, DryRun, DryRunView, ListInstrument};
+use stemma_node_api::types::{Committed, Market};
 use stemma_node_api::{ApiError, ErrorCode};
 
 use super::event::Issue;
 use super::{Call, CallReply, DAY_NOTE, Node, NodeError};
+use crate::clock::now_ms;
+use crate::config::Settings;
 use crate::error::chain;
 use crate::institution::Institution;
-use crate::ledger;
+use crate::ledger::{self, ListingError};
 use crate::role::RoleEffect;
 use crate::store::OrderRow;
 
@@ -64,6 +66,15 @@ impl Node {
             Call::List { record, reply } => {
                 let made = self.make_listing(record);
                 self.submit(made, reply);
+                Ok(())
+            }
+            Call::ChangeListing { code, change, reply } => {
+                let made = self.change_listing(&code, change);
+                self.submit(made, reply);
+                Ok(())
+            }
+            Call::DryRun { asked, reply } => {
+                let _gone = reply.send(self.try_out(&asked));
                 Ok(())
             }
             Call::Market { reply } => {
@@ -139,18 +150,18 @@ impl Node {
     }
 
     fn make_listing(&self, asked: ListInstrument) -> Result<VerifiedEntry, ApiError> {
-        let malformed = |message: String| ApiError::new(ErrorCode::Malformed, message);
-        let instrument =
-            InstrumentId::new(&self.settings.member.id, &asked.code).map_err(|e| malformed(e.to_string()))?;
-        let record = Listing {
-            network: self.settings.genesis.network(),
-            instrument,
-            kind: asked.kind.parse().map_err(malformed)?,
-            decimals: asked.decimals,
-            name: asked.name,
-            quoted_in: asked.quoted_in,
-        };
-        ledger::listing(record, &self.settings.member_key, self.state.ledger()).map_err(|e| conflict(&e))
+        let Settings { member, member_key, .. } = &self.settings;
+        ledger::list(asked, &member.id, member_key, self.state.ledger()).map_err(|e| listing_refused(&e))
+    }
+
+    fn change_listing(&self, code: &str, change: ChangeListing) -> Result<VerifiedEntry, ApiError> {
+        let Settings { member, member_key, .. } = &self.settings;
+        ledger::change(code, change, &member.id, member_key, self.state.ledger()).map_err(|e| listing_refused(&e))
+    }
+
+    fn try_out(&self, asked: &DryRun) -> Result<DryRunView, ApiError> {
+        let institution = self.institution.as_ref().ok_or_else(|| wrong_role("institution"))?;
+        institution.try_out(asked, self.state.ledger(), now_ms())
     }
 
     fn market(&self) -> Result<Market, ApiError> {
@@ -167,6 +178,14 @@ impl Node {
             self.store.set_note(DAY_NOTE, day)?;
         }
         Ok(self.market())
+    }
+}
+
+fn listing_refused(e: &ListingError) -> ApiError {
+    match e {
+        ListingError::Malformed { .. } => ApiError::new(ErrorCode::Malformed, chain(e)),
+        ListingError::Unlisted(_) => ApiError::new(ErrorCode::NotFound, chain(e)),
+        ListingError::Violation(_) => conflict(e),
     }
 }
 

@@ -16,7 +16,8 @@ use stemma_chain_format::validate::{VerifiedEndorsement, VerifiedEntry};
 use stemma_consensus::engine::TimerId;
 use stemma_consensus::sync::SyncedBlock;
 use stemma_node_api::ApiError;
-use stemma_node_api::types::{Committed, ListInstrument, Market};
+use stemma_node_api::catalogue::{ChangeListing, DryRun, DryRunView, ListInstrument};
+use stemma_node_api::types::{Committed, Market};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -139,6 +140,22 @@ pub enum Call {
         record: ListInstrument,
         /// Takes the listing.
         reply: CallReply<Committed>,
+    },
+    /// Change what is listed.
+    ChangeListing {
+        /// The instrument's code.
+        code: String,
+        /// What changes.
+        change: ChangeListing,
+        /// Takes the new listing.
+        reply: CallReply<Committed>,
+    },
+    /// Judge an order without executing it.
+    DryRun {
+        /// The order.
+        asked: DryRun,
+        /// Takes the verdict.
+        reply: CallReply<DryRunView>,
     },
     /// The trading day.
     Market {

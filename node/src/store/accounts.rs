@@ -5,7 +5,7 @@ use stemma_chain_format::account::AccountState;
 use stemma_chain_format::cbor;
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::endorsement::{Credit, Endorsement};
-use stemma_chain_format::hash::AccountId;
+use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::ledger::{Account, Ledger};
 use stemma_chain_format::lineage::Listed;
@@ -13,7 +13,7 @@ use stemma_chain_format::member::MemberId;
 use stemma_chain_format::registry::Registry;
 use stemma_consensus::state::CommittedBlock;
 
-use super::{Place, Store, StoreError, activity, short, tables};
+use super::{Place, Store, StoreError, activity, book, short, tables};
 
 /// Largest encoding of one credit, in bytes.
 const CREDIT_BYTES_MAX: usize = 256;
@@ -59,6 +59,9 @@ pub(super) fn write_changes(
                     && let Some(number) = numbers.get(&account.0)?.map(|value| value.value())
                 {
                     activity::count_trade(txn, number, committed.block.header.time_ms)?;
+                }
+                if chain.request.record().institution == *owner {
+                    book::write(txn, chain, Place { height, index }, committed.block.header.time_ms)?;
                 }
                 (*account, *sequence)
             }
@@ -134,11 +137,18 @@ impl Store {
         Ok(loaded)
     }
 
-    /// The bytes of an instrument's listing entry.
+    /// The link of an instrument's listing in force.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn listing_bytes(&self, instrument: &InstrumentId) -> Result<Option<Vec<u8>>, StoreError> {
+    pub fn listing_link(&self, instrument: &InstrumentId) -> Result<Option<Link>, StoreError> {
+        let bytes = self.listing_bytes(instrument)?;
+        let entry = bytes.map(|bytes| Entry::decode(&bytes).map_err(StoreError::damaged)).transpose()?;
+        Ok(entry.map(|entry| entry.id()))
+    }
+
+    /// The bytes of the entry of an instrument's listing in force.
+    fn listing_bytes(&self, instrument: &InstrumentId) -> Result<Option<Vec<u8>>, StoreError> {
         let txn = self.read()?;
         let listings = txn.open_table(tables::LISTINGS)?;
         let Some(half) = listings.get(instrument.to_string().as_str())?.map(|value| value.value()) else {

@@ -6,6 +6,7 @@
 mod accounts;
 mod activity;
 mod blocks;
+mod book;
 mod orders;
 mod outbox;
 mod tables;
@@ -21,6 +22,7 @@ use stemma_chain_format::member::MemberId;
 
 pub use activity::TRADE as TRADE_ACTIVITY;
 pub use blocks::Place;
+pub use book::{BookRow, Rewarded, asked};
 pub use orders::{OrderKind, OrderRow, OrderState, Step};
 pub use outbox::{AnswerRow, Reserved, RoleWrites};
 pub use verifiers::{EnrolmentKind, EnrolmentRow, VerifierRow};
@@ -74,7 +76,7 @@ impl StoreError {
 }
 
 /// The version of the tables' layout.
-const LAYOUT_VERSION: u32 = 2;
+const LAYOUT_VERSION: u32 = 3;
 
 /// The store. Clones share it; reads see the last committed transaction and never wait for a write.
 #[derive(Clone)]

@@ -62,6 +62,12 @@ pub(super) const ANSWER_NUMBERS: TableDefinition<'static, u128, u64> = TableDefi
 /// Numbers of the answers that reserve something: executed, not yet committed or expired.
 pub(super) const OPEN_ANSWERS: TableDefinition<'static, u64, ()> = TableDefinition::new("open_answers");
 
+/// An institution's committed trades: (height, index) → CBOR book row. A cache: it follows from the chains.
+pub(super) const BOOK: TableDefinition<'static, (u64, u32), &[u8]> = TableDefinition::new("book");
+/// (half of an account id, instrument, height, index) → nothing: an account's trades of an instrument in order.
+pub(super) const BOOK_ACCOUNTS: TableDefinition<'static, (u128, &str, u64, u32), ()> =
+    TableDefinition::new("book_accounts");
+
 /// Opens every table once, so that later reads find them.
 pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(META)?;
@@ -89,5 +95,7 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(ANSWERS)?;
     txn.open_table(ANSWER_NUMBERS)?;
     txn.open_table(OPEN_ANSWERS)?;
+    txn.open_table(BOOK)?;
+    txn.open_table(BOOK_ACCOUNTS)?;
     Ok(())
 }

@@ -4,6 +4,7 @@ pub mod account;
 pub mod audit;
 pub mod genesis;
 pub mod identity;
+pub mod instrument;
 pub mod key;
 pub mod node;
 pub mod request;

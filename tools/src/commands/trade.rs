@@ -2,16 +2,19 @@
 
 use std::process::ExitCode;
 
-use clap::{ArgGroup, Subcommand};
+use clap::{ArgGroup, Subcommand, ValueEnum};
 use serde::Serialize;
 use stemma_chain_format::amount::Price;
+use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::request::{Side, Size, Trade};
 use stemma_node_api::Client;
-use stemma_node_api::types::{AccountView, Amounts, InstrumentView, RequestState, RequestView};
+use stemma_node_api::catalogue::{DryRun, DryRunView, InstrumentView};
+use stemma_node_api::types::{AccountView, Amounts, RequestState, RequestView};
 
 use crate::customer::{CustomerArgs, member_id};
 use crate::error::{CliError, Exit};
+use crate::node::NodeArgs;
 use crate::output::{Output, pairs};
 use crate::requests::{Terms, prepare, random, refusal_rows};
 use crate::units::{Units, parse_not_negative, parse_positive};
@@ -36,6 +39,31 @@ enum TradeCommand {
     #[command(after_help = "Example:\n  stemma trade sell --node http://127.0.0.1:8101 --key alice.pem \
 --account 4be1… --instrument broker-a/AAPL --quantity 10 --limit 25.00")]
     Sell(OrderArgs),
+    /// Ask an institution how it would judge an order now; nothing is signed, sent on or kept
+    #[command(after_help = "Example:\n  stemma trade dry-run buy --node http://127.0.0.1:8103 --account 4be1… \
+--instrument broker-a/AAPL --quantity 10\n\nThe node is the institution's own.")]
+    DryRun(DryRunArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group(ArgGroup::new("size").required(true).args(["quantity", "cash"])))]
+struct DryRunArgs {
+    /// buy or sell
+    side: DrySide,
+    /// Which node
+    #[command(flatten)]
+    node: NodeArgs,
+    /// The account that would trade
+    #[arg(long, value_name = "ID")]
+    account: AccountId,
+    #[command(flatten)]
+    order: OrderTerms,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DrySide {
+    Buy,
+    Sell,
 }
 
 #[derive(Debug, clap::Args)]
@@ -43,6 +71,13 @@ enum TradeCommand {
 struct OrderArgs {
     #[command(flatten)]
     customer: CustomerArgs,
+    #[command(flatten)]
+    order: OrderTerms,
+}
+
+/// What is ordered.
+#[derive(Debug, clap::Args)]
+struct OrderTerms {
     /// The instrument, written issuer/CODE
     #[arg(long)]
     instrument: InstrumentId,
@@ -87,16 +122,17 @@ pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
     let (side, args) = match args.command {
         TradeCommand::Buy(args) => (Side::Buy, args),
         TradeCommand::Sell(args) => (Side::Sell, args),
+        TradeCommand::DryRun(args) => return dry_run(&args, output).await,
     };
     let customer = args.customer.ready(output).await?;
-    let market = Market::of(&customer.client, &args.instrument, &customer.account).await?;
+    let market = Market::of(&customer.client, &args.order.instrument, &customer.account).await?;
     let terms = Terms {
         network: customer.genesis.network(),
         account: args.customer.account,
         bank: customer.bank.clone(),
-        institution: member_id(args.instrument.issuer())?,
+        institution: member_id(args.order.instrument.issuer())?,
         counter: customer.counter,
-        trade: market.trade(side, &args)?,
+        trade: market.trade(side, &args.order)?,
     };
     let prepared = prepare(terms, customer.key.signing_key(), &customer.identities, &random()?)
         .map_err(|violation| CliError::usage("the order is not valid").caused_by(&violation))?;
@@ -126,7 +162,7 @@ impl Market {
         Ok(Self { units, instrument: view, cash, cash_decimals })
     }
 
-    fn trade(&self, side: Side, args: &OrderArgs) -> Result<Trade, CliError> {
+    fn trade(&self, side: Side, args: &OrderTerms) -> Result<Trade, CliError> {
         let size = match (&args.quantity, &args.cash) {
             (Some(quantity), _) => Size::Quantity(parse_positive(quantity, self.instrument.decimals, "the quantity")?),
             (None, cash) => {
@@ -150,6 +186,48 @@ impl Market {
     fn money(&self, amount: &str) -> String {
         format!("{} {}", self.units.show(&self.cash.to_string(), amount), self.cash.code())
     }
+}
+
+async fn dry_run(args: &DryRunArgs, output: &Output) -> Result<ExitCode, CliError> {
+    let client = args.node.client()?;
+    let account = client.account(&args.account.to_string()).await?;
+    let market = Market::of(&client, &args.order.instrument, &account).await?;
+    let side = match args.side {
+        DrySide::Buy => Side::Buy,
+        DrySide::Sell => Side::Sell,
+    };
+    let trade = market.trade(side, &args.order)?;
+    let (quantity, amount) = match trade.size {
+        Size::Quantity(quantity) => (Some(quantity.to_string()), None),
+        Size::Cash(amount) => (None, Some(amount.to_string())),
+    };
+    let asked = DryRun {
+        account: args.account.to_string(),
+        side: side.to_string(),
+        instrument: trade.instrument.to_string(),
+        quantity,
+        amount,
+        limit: args.order.limit.clone(),
+        fee_max: trade.fee_max.map(|fee| fee.to_string()),
+    };
+    let view = client.dry_run(&asked).await?;
+    output.data(&view, &dry_run_text(side, &market, &view))?;
+    Ok(if view.would_execute { Exit::Yes } else { Exit::No }.into())
+}
+
+fn dry_run_text(side: Side, market: &Market, view: &DryRunView) -> String {
+    let name = &market.instrument.instrument;
+    let verdict = if view.would_execute { "would be executed" } else { "would be refused" };
+    let mut rows = vec![("Dry run", format!("{side} of {name} {verdict} now"))];
+    rows.extend(view.quantity.as_ref().map(|quantity| ("Quantity", market.units.show(name, quantity))));
+    rows.extend(view.price.clone().map(|price| ("Price", format!("{price} {}", market.cash.code()))));
+    rows.extend(view.cost.as_ref().map(|cost| ("Cost", market.money(cost))));
+    rows.extend(view.fee.as_ref().map(|fee| ("Fee", market.money(fee))));
+    let rules = view.rules.iter().map(|rule| {
+        let mark = if rule.holds { "holds" } else { "BROKEN" };
+        format!("  {mark:<6}  {}: asks for {}, found {}\n", rule.rule, rule.expected, rule.found)
+    });
+    pairs(&rows) + &rules.collect::<String>()
 }
 
 async fn finish(

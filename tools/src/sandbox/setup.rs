@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use stemma_node_api::types::{AccountView, IssueCash, ListInstrument, OpenAccount};
+use stemma_node_api::catalogue::{ListInstrument, TermsView};
+use stemma_node_api::types::{AccountView, IssueCash, OpenAccount};
 use stemma_node_api::{Client, ClientError};
 
 use super::layout::Folder;
@@ -83,6 +84,9 @@ pub async fn account(client: &Client, id: &str) -> Result<Option<AccountView>, C
     }
 }
 
+/// The fee of every trade, in basis points of its cost.
+const FEE_BASIS_POINTS: u16 = 10;
+
 async fn list_all(clients: &Clients, prices: &Prices, progress: &mut Progress) -> Result<(), CliError> {
     let currency = ListInstrument {
         code: CURRENCY.to_owned(),
@@ -90,6 +94,8 @@ async fn list_all(clients: &Clients, prices: &Prices, progress: &mut Progress) -
         decimals: CASH_DECIMALS,
         name: "US dollar".to_owned(),
         quoted_in: None,
+        isin: None,
+        terms: None,
     };
     for bank in BANKS {
         list(client(clients, bank)?, bank, &currency).await?;
@@ -102,6 +108,12 @@ async fn list_all(clients: &Clients, prices: &Prices, progress: &mut Progress) -
             decimals: 0,
             name: instrument.code().to_owned(),
             quoted_in: Some(CURRENCY.to_owned()),
+            isin: None,
+            terms: Some(TermsView {
+                fee_buy_basis_points: FEE_BASIS_POINTS,
+                fee_sell_basis_points: FEE_BASIS_POINTS,
+                ..TermsView::default()
+            }),
         };
         list(client(clients, instrument.issuer())?, instrument.issuer(), &stock).await?;
         progress.advance(1);

@@ -1,0 +1,169 @@
+//! An institution's book: every trade of its own that was committed, written in the transaction of the block.
+//!
+//! It follows from the ledger alone, and serves the rules that look back (lock-up, duplicates) and the reports.
+
+use redb::WriteTransaction;
+use stemma_chain_format::amount::{Amount, Price};
+use stemma_chain_format::cbor;
+use stemma_chain_format::chain::Chain;
+use stemma_chain_format::execution::{Posting, PostingPurpose};
+use stemma_chain_format::hash::{AccountId, Digest, Link};
+use stemma_chain_format::instrument::InstrumentId;
+use stemma_chain_format::member::MemberId;
+use stemma_chain_format::request::{Side, Trade};
+
+use super::{Place, Store, StoreError, short, tables};
+
+/// Largest encoding of a row, in bytes.
+const ROW_BYTES_MAX: usize = 16 * 1024;
+
+/// One committed trade.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct BookRow {
+    /// The chain's id.
+    #[n(0)]
+    pub chain: Link,
+    /// The agreed time of its block, in Unix milliseconds.
+    #[n(1)]
+    pub time_ms: u64,
+    /// The account.
+    #[n(2)]
+    pub account: AccountId,
+    /// Its bank.
+    #[n(3)]
+    pub bank: MemberId,
+    /// Bought or sold.
+    #[n(4)]
+    pub side: Side,
+    /// The instrument.
+    #[n(5)]
+    pub instrument: InstrumentId,
+    /// Smallest units of it that changed hands.
+    #[n(6)]
+    pub quantity: Amount,
+    /// The price.
+    #[n(7)]
+    pub price: Price,
+    /// The cash that paid.
+    #[n(8)]
+    pub cash: InstrumentId,
+    /// The cost, in smallest units of cash.
+    #[n(9)]
+    pub cost: Amount,
+    /// The fee, in smallest units of cash.
+    #[n(10)]
+    pub fee: Amount,
+    /// The rewards that the execution paid.
+    #[n(11)]
+    pub rewards: Vec<Rewarded>,
+    /// The digest of what was asked, see [`asked`].
+    #[n(12)]
+    pub asked: Digest,
+}
+
+/// A reward that was paid.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Rewarded {
+    /// To whom.
+    #[n(0)]
+    pub account: AccountId,
+    /// In what.
+    #[n(1)]
+    pub instrument: InstrumentId,
+    /// How much, above zero.
+    #[n(2)]
+    pub amount: Amount,
+}
+
+/// The digest of an order: two orders of an account that ask for the same have the same.
+pub fn asked(trade: &Trade) -> Digest {
+    Digest::of(&cbor::encode(trade))
+}
+
+/// Writes a committed trade of this institution.
+pub(super) fn write(txn: &WriteTransaction, chain: &Chain, place: Place, time_ms: u64) -> Result<(), StoreError> {
+    let (request, execution) = (chain.request.record(), chain.execution.record());
+    let trade = &request.trade;
+    // What the account's cash moved by for the trade is its cost, as the ledger has checked.
+    let of_trade =
+        |p: &&Posting| p.account == request.account && p.instrument == trade.cash && p.purpose == PostingPurpose::Trade;
+    let cost = execution.postings.iter().filter(of_trade).try_fold(Amount::ZERO, |sum, p| sum.plus(p.amount));
+    let cost = cost.map_err(StoreError::damaged)?;
+    let cost = if cost.is_negative() { cost.negated() } else { cost };
+    let paid = execution.postings.iter().filter(|p| p.purpose == PostingPurpose::Reward && p.amount.is_positive());
+    let rewards = paid.map(|p| Rewarded { account: p.account, instrument: p.instrument.clone(), amount: p.amount });
+    let row = BookRow {
+        chain: chain.execution.link(),
+        time_ms,
+        account: request.account,
+        bank: request.bank.clone(),
+        side: trade.side,
+        instrument: trade.instrument.clone(),
+        quantity: execution.quantity,
+        price: execution.price,
+        cash: trade.cash.clone(),
+        cost,
+        fee: execution.fee,
+        rewards: rewards.collect(),
+        asked: asked(trade),
+    };
+    let Place { height, index } = place;
+    txn.open_table(tables::BOOK)?.insert((height, index), cbor::encode(&row).as_slice())?;
+    let instrument = row.instrument.to_string();
+    let key = (short(&row.account.0), instrument.as_str(), height, index);
+    txn.open_table(tables::BOOK_ACCOUNTS)?.insert(key, ())?;
+    Ok(())
+}
+
+impl Store {
+    /// The book from a place on, the oldest first, at most so many rows, each with its place.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn book(&self, after: Option<Place>, count: usize) -> Result<Vec<(Place, BookRow)>, StoreError> {
+        use std::ops::Bound;
+        let book = self.read()?.open_table(tables::BOOK)?;
+        let from = after.map_or(Bound::Unbounded, |Place { height, index }| Bound::Excluded((height, index)));
+        let rows = book.range::<(u64, u32)>((from, Bound::Unbounded))?.take(count).map(|row| {
+            let (place, value) = row?;
+            let (height, index) = place.value();
+            Ok((Place { height, index }, decode(value.value())?))
+        });
+        rows.collect()
+    }
+
+    /// An account's trades of an instrument since a time, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn book_of(
+        &self,
+        account: &AccountId,
+        instrument: &InstrumentId,
+        since_ms: u64,
+    ) -> Result<Vec<BookRow>, StoreError> {
+        let txn = self.read()?;
+        let index = txn.open_table(tables::BOOK_ACCOUNTS)?;
+        let book = txn.open_table(tables::BOOK)?;
+        let (half, code) = (short(&account.0), instrument.to_string());
+        let mut rows = Vec::new();
+        for key in index.range((half, code.as_str(), 0, 0)..=(half, code.as_str(), u64::MAX, u32::MAX))?.rev() {
+            let (_, _, height, at) = key?.0.value();
+            let value = book.get((height, at))?;
+            let value = value.ok_or_else(|| StoreError::Damaged(format!("the book has no row {height}, {at}")))?;
+            let row = decode(value.value())?;
+            if row.time_ms < since_ms {
+                break;
+            }
+            if row.account == *account {
+                rows.push(row);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<BookRow, StoreError> {
+    cbor::decode(bytes, "book row", ROW_BYTES_MAX).map_err(StoreError::damaged)
+}
