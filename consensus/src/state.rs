@@ -96,7 +96,12 @@ impl<S: BlockSink> LedgerState<S> {
                 state.is_some_and(|state| record.sequence <= state.sequence)
             }
             Entry::Opening(_) => self.ledger.account(&entry.id().into()).is_some(),
-            Entry::Listing(listing) => self.ledger.listing(&listing.record().instrument).is_some(),
+            Entry::Listing(listing) => {
+                let record = listing.record();
+                let in_force = self.ledger.listing(&record.instrument);
+                // It is in force itself, or another has taken the same place; a change may come before what it changes.
+                in_force.is_some_and(|listed| listed.link == entry.id() || listed.listing.replaces == record.replaces)
+            }
             Entry::Issuance(issuance) => {
                 let record = issuance.record();
                 let network = self.ledger.registry().network();

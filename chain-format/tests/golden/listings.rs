@@ -86,7 +86,7 @@ fn trades(world: &World) -> Vec<Vector> {
     let case = |name: &str, about: &str, broken, plan: Plan<'_>| {
         Vector::reject(name, ("apply", "entry"), about, broken, &plan.bytes())
     };
-    let halted = |side| Order { institution: "broker", ..order("HALTED", side, 40) };
+    let halted = Order { institution: "broker", ..order("HALTED", Side::Buy, 40) };
     let status = (Rule::Listing, "request.trade.instrument");
     let quantity = (Rule::Terms, "execution.quantity");
     let poor = Order { customer: world.customer("bob"), ..strict(500) };
@@ -98,8 +98,7 @@ fn trades(world: &World) -> Vec<Vector> {
     let unused = Order { size: Size::Cash(amount(4_900)), ..by_cash };
     let unused = Plan::new(world, unused).request(move |request| request.trade.size = by_cash.size);
     vec![
-        case("listing-suspended-buy", "Buys what is suspended.", status, Plan::new(world, halted(Side::Buy))),
-        case("listing-suspended-sell", "Sells what is suspended.", status, Plan::new(world, halted(Side::Sell))),
+        case("listing-suspended-buy", "Buys what is suspended.", status, Plan::new(world, halted)),
         case("listing-closed-buy", "Buys what is closed.", status, Plan::new(world, order("ENDED", Side::Buy, 10))),
         case(
             "credit-level-low",

@@ -11,7 +11,7 @@ use stemma_chain_format::refusal::{Refusal, RefusalReason};
 use stemma_chain_format::request::{Request, Side, Size};
 
 use crate::bytes::flipped;
-use crate::common::members::{founded, listing_of};
+use crate::common::members::{founded, listing_of, terms_of_trade};
 use crate::common::world::opening;
 use crate::common::{Order, Plan, World, amount, cash_of, entry_bytes, forge, id, instrument_of, member_key, terms};
 use crate::vector::Vector;
@@ -151,9 +151,10 @@ fn single(world: &World) -> Vec<Vector> {
     let mut by_institution = opening(world.network(), "dora", "bank-a").record().clone();
     by_institution.bank = id("broker");
     let mut currency = listing_of(world.network(), "broker");
-    (currency.kind, currency.quoted_in) = (InstrumentKind::Currency, None);
+    (currency.kind, currency.quoted_in, currency.terms) = (InstrumentKind::Currency, None, None);
     let mut stock = listing_of(world.network(), "bank-a");
     (stock.kind, stock.quoted_in) = (InstrumentKind::Stock, Some("USD".to_owned()));
+    stock.terms = Some(terms_of_trade());
     let mut unknown = listing_of(world.network(), "broker");
     unknown.instrument = "nobody/ACME".parse().unwrap();
     let issuance = world.issuance("bank-a", &[(world.customer("alice").account, 1)]);

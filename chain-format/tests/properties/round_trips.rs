@@ -13,9 +13,11 @@ use stemma_chain_format::hash::Link;
 use stemma_chain_format::header::Header;
 use stemma_chain_format::holdings::Holdings;
 use stemma_chain_format::keys;
+use stemma_chain_format::listing::Terms;
 use stemma_chain_format::record::{Record, Signed};
+use stemma_chain_format::request::Side;
 
-use crate::common::{key, price};
+use crate::common::{amount, key, price};
 use crate::generators as any_;
 
 /// Signs, reads back, and checks link, signer and signature.
@@ -110,6 +112,29 @@ proptest! {
         prop_assert!(one.cost(quantity, decimals, Rounding::Up).unwrap() <= cash);
         let more = quantity.plus(Amount::new(1).unwrap()).unwrap();
         prop_assert!(one.cost(more, decimals, Rounding::Up).unwrap() > cash);
+    }
+
+    /// An amount buys as many whole lots as cost, with the fee, no more than it, and one lot more would cost more.
+    #[test]
+    fn an_amount_is_used_to_the_last_lot(
+        cash in 1_i128..1 << 50,
+        (mantissa, scale) in (1_u64..1 << 30, 0_u8..=4),
+        (lot, most) in (1_i128..10_000, proptest::option::of(1_i128..1 << 40)),
+        (fees, sell) in (any_::fee_schedule(), any::<bool>()),
+    ) {
+        let (price, cash) = (price(mantissa, scale), amount(cash));
+        let side = if sell { Side::Sell } else { Side::Buy };
+        let terms = Terms { lot: amount(lot), quantity_max: most.map(amount), fees, ..Terms::default() };
+        let quantity = terms.largest_quantity(side, cash, price, 2).unwrap();
+        let spent = |quantity: i128| {
+            let cost = price.cost(amount(quantity), 2, Rounding::HalfEven).unwrap();
+            if sell { cost } else { cost.plus(fees.fee(side, cost).unwrap()).unwrap() }
+        };
+        let units = quantity.units();
+        prop_assert_eq!(units % lot, 0);
+        prop_assert!(units == 0 || spent(units) <= cash);
+        prop_assert!(spent(units + lot) > cash || most.is_some_and(|most| units + lot > most));
+        prop_assert!(terms.bound_broken(side, quantity, amount(0)).is_none());
     }
 
     /// Prices compare as the numbers that they are.
