@@ -18,6 +18,7 @@ mod common;
 mod accept;
 mod bytes;
 mod judge;
+mod promotion;
 mod reject_bundle;
 mod reject_encoding;
 mod reject_envelope;
@@ -48,6 +49,7 @@ fn generated(world: &World) -> Vec<Vector> {
     let parts = [
         accept::vectors(world),
         servicing::vectors(world),
+        promotion::vectors(world),
         reject_encoding::vectors(world),
         reject_envelope::vectors(world),
         reject_range::vectors(world),

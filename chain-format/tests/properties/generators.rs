@@ -12,6 +12,7 @@ use stemma_chain_format::hash::{AccountId, BlockId, Digest, Link, NetworkId};
 use stemma_chain_format::header::Header;
 use stemma_chain_format::holdings::Holdings;
 use stemma_chain_format::instruction::Instruction;
+use stemma_chain_format::promotion::Promotion;
 use stemma_chain_format::instrument::{InstrumentId, InstrumentKind, Listing};
 use stemma_chain_format::issuance::{Issuance, IssuedCredit};
 use stemma_chain_format::keys::PublicKey;
@@ -169,6 +170,25 @@ pub fn instruction() -> impl Strategy<Value = Instruction> {
             act,
             identities,
             expires,
+        },
+    )
+}
+
+pub fn promotion() -> impl Strategy<Value = Promotion> {
+    let side = option::of(prop_oneof![Just(Side::Buy), Just(Side::Sell)]);
+    let target = (side, member().prop_flat_map(|issuer| instrument_of(&issuer)));
+    let last = (1..=1_000_000_u32, any::<u64>(), identities());
+    (bytes(), bytes(), 1..=u64::MAX, member(), target, last).prop_map(
+        |(network, account, counter, bank, (side, instrument), (uses, expires, identities))| Promotion {
+            network: NetworkId(network),
+            account: AccountId(account),
+            counter,
+            bank,
+            side,
+            instrument,
+            uses,
+            expires,
+            identities,
         },
     )
 }

@@ -1,7 +1,7 @@
 //! The bank: takes requests in, verifies identities, endorses, sends, settles; and services accounts.
 //!
 //! The road of a request: [`intake`] → [`identity`] → [`endorse`] → [`queue`] → [`dispatch`] → [`settle`]. An instruction or an
-//! operator's act goes [`intake`] → [`identity`] → [`service`] → [`settle`].
+//! operator's act goes [`intake`] → [`identity`] → [`service`] → [`settle`]; a promotion [`intake`] → [`identity`] → [`promote`].
 
 mod asked;
 mod credit;
@@ -11,6 +11,7 @@ mod endorse;
 pub mod identity;
 mod intake;
 mod issue;
+mod promote;
 mod queue;
 mod service;
 mod settle;
@@ -186,6 +187,8 @@ impl Bank {
             };
             let begun = match row.kind {
                 OrderKind::Trade => self.endorse(&link, ledger, now_ms, effects),
+                // A promotion is answered at the door and never stands in a line.
+                OrderKind::Promotion => return,
                 OrderKind::Instruction | OrderKind::Act => self.service(&link, ledger, now_ms, effects),
             };
             let Err(no) = begun else { return };

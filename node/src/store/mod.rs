@@ -8,6 +8,7 @@ mod activity;
 mod blocks;
 mod orders;
 mod outbox;
+mod referrals;
 mod tables;
 mod verifiers;
 mod wal;
@@ -23,6 +24,7 @@ pub use activity::TRADE as TRADE_ACTIVITY;
 pub use blocks::Place;
 pub use orders::{OrderKind, OrderRow, OrderState, Step};
 pub use outbox::{AnswerRow, Reserved, RoleWrites};
+pub use referrals::ReferralRow;
 pub use verifiers::{EnrolmentKind, EnrolmentRow, VerifierRow};
 pub use wal::StoreLog;
 
