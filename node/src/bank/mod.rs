@@ -57,6 +57,8 @@ pub struct Bank {
     used_up: BTreeMap<(AccountId, String), Vec<u8>>,
     /// Clients' names of orders that are not durable yet.
     fresh_keys: BTreeMap<(AccountId, String), Link>,
+    /// Promotions that are answered and not durable yet.
+    fresh_referred: BTreeMap<Link, OrderRow>,
     /// Orders that are not final.
     open: BTreeMap<Link, OrderRow>,
     lines: Lines,
@@ -126,6 +128,7 @@ impl Bank {
             jobs: VecDeque::new(),
             used_up: BTreeMap::new(),
             fresh_keys: BTreeMap::new(),
+            fresh_referred: BTreeMap::new(),
             open: BTreeMap::new(),
             lines: Lines::default(),
             dispatch: Dispatch::default(),
@@ -147,7 +150,7 @@ impl Bank {
     /// # Errors
     /// [`StoreError`].
     pub fn order(&self, link: &Link) -> Result<Option<OrderRow>, StoreError> {
-        match self.open.get(link) {
+        match self.open.get(link).or_else(|| self.fresh_referred.get(link)) {
             Some(row) => Ok(Some(row.clone())),
             None => self.store.order(link),
         }
@@ -167,6 +170,7 @@ impl Bank {
     pub fn stored(&mut self) {
         self.used_up.clear();
         self.fresh_keys.clear();
+        self.fresh_referred.clear();
     }
 
     /// Time goes on: asks again whatever is due, and forgets failures that are long ago.

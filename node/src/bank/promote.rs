@@ -44,7 +44,7 @@ impl Bank {
 
     /// Signs the referral that answers an authenticated promotion.
     pub(super) fn refer(
-        &self,
+        &mut self,
         link: Link,
         promotion: &Promotion,
         mut row: OrderRow,
@@ -57,6 +57,7 @@ impl Bank {
         effects.push(RoleEffect::StoreReferral(Box::new(stored)));
         effects.push(RoleEffect::StoreOrder(Box::new(row.clone())));
         effects.push(RoleEffect::Changed(link));
+        self.fresh_referred.insert(link, row.clone());
         Ok(row)
     }
 }

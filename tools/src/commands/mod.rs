@@ -6,6 +6,7 @@ pub mod genesis;
 pub mod identity;
 pub mod key;
 pub mod node;
+pub mod promote;
 pub mod request;
 pub mod sandbox;
 pub mod service;

@@ -13,6 +13,7 @@ use stemma_node_api::types::{AccountView, Amounts, InstrumentView, RequestState,
 use crate::customer::{CustomerArgs, member_id};
 use crate::error::{CliError, Exit};
 use crate::output::{Output, pairs};
+use crate::referral;
 use crate::requests::{Terms, prepare, random, refusal_rows};
 use crate::units::{Units, parse_not_negative, parse_positive};
 
@@ -55,6 +56,9 @@ struct OrderArgs {
     /// The highest price to buy at, or the lowest to sell at
     #[arg(long, value_name = "PRICE")]
     limit: Option<String>,
+    /// A referral: the picture of its QR code (PNG or JPEG), a file with its text, or the text itself
+    #[arg(long, value_name = "IMAGE|TEXT")]
+    referral: Option<String>,
     /// The highest fee to accept, in cash; without it any fee is
     #[arg(long, value_name = "AMOUNT")]
     fee_max: Option<String>,
@@ -88,7 +92,13 @@ pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
         TradeCommand::Buy(args) => (Side::Buy, args),
         TradeCommand::Sell(args) => (Side::Sell, args),
     };
+    let referral = args.referral.as_deref().map(referral::read).transpose()?;
     let customer = args.customer.ready(output).await?;
+    if let Some(bytes) = &referral {
+        let height = customer.client.status().await?.height;
+        let promoted = referral::must_hold(bytes, &customer.genesis, side, &args.instrument, height)?;
+        output.detail(1, &format!("The referral is of account {}, by {}.", promoted.promoter, promoted.bank));
+    }
     let market = Market::of(&customer.client, &args.instrument, &customer.account).await?;
     let terms = Terms {
         network: customer.genesis.network(),
@@ -97,6 +107,7 @@ pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
         institution: member_id(args.instrument.issuer())?,
         counter: customer.counter,
         trade: market.trade(side, &args)?,
+        referral,
     };
     let prepared = prepare(terms, customer.key.signing_key(), &customer.identities, &random()?)
         .map_err(|violation| CliError::usage("the order is not valid").caused_by(&violation))?;
