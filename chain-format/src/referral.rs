@@ -159,8 +159,19 @@ mod tests {
     fn one_referral_has_one_text() {
         let long = format!("{TEXT_PREFIX}{}", "A".repeat(600));
         for bad in [
-            "", "MY", "stemma1:MY", "STEMMA2:MY", "STEMMA1:my", "STEMMA1:M1", "STEMMA1:MY======", "STEMMA1:MZ",
-            "STEMMA1:M", "STEMMA1:MYA", "STEMMA1: MY", "STEMMA1:MÝ", &long,
+            "",
+            "MY",
+            "stemma1:MY",
+            "STEMMA2:MY",
+            "STEMMA1:my",
+            "STEMMA1:M1",
+            "STEMMA1:MY======",
+            "STEMMA1:MZ",
+            "STEMMA1:M",
+            "STEMMA1:MYA",
+            "STEMMA1: MY",
+            "STEMMA1:MÝ",
+            &long,
         ] {
             assert_eq!(from_text(bad).unwrap_err().rule, Rule::Encoding, "{bad}");
         }

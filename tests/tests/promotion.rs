@@ -166,8 +166,15 @@ async fn the_same_promotion(network: &mut Network, alice: &mut Customer) -> Prep
 }
 
 /// How a picture of a code is spoiled: noise of so many grey levels either way, scaled, turned by degrees.
-const SPOILED: [(i32, f64, f64); 7] =
-    [(0, 1.0, 0.0), (90, 1.0, 0.0), (40, 0.5, 0.0), (60, 1.7, 7.0), (50, 0.8, 90.0), (60, 0.75, 33.0), (40, 1.3, 201.0)];
+const SPOILED: [(i32, f64, f64); 7] = [
+    (0, 1.0, 0.0),
+    (90, 1.0, 0.0),
+    (40, 0.5, 0.0),
+    (60, 1.7, 7.0),
+    (50, 0.8, 90.0),
+    (60, 0.75, 33.0),
+    (40, 1.3, 201.0),
+];
 
 fn spoiled(picture: &GrayImage, (noise, scale, degrees): (i32, f64, f64)) -> GrayImage {
     let (sin, cos) = degrees.to_radians().sin_cos();
@@ -211,7 +218,10 @@ fn decoded_by_others(network: &Network, view: &PromotionView, picture: &[u8]) {
         assert_eq!(read, signed, "{how:?}");
         if let Some(python) = &python {
             let said = second_implementation(python, &network.genesis_file(), &file);
-            assert_eq!((&said["text"], &said["promoter"]), (&shown.text.clone().into(), &shown.promoter.clone().into()));
+            assert_eq!(
+                (&said["text"], &said["promoter"]),
+                (&shown.text.clone().into(), &shown.promoter.clone().into())
+            );
             assert_eq!((&said["uses"], &said["material"]), (&3.into(), &shown.material.clone().into()));
         }
     }
@@ -276,7 +286,8 @@ async fn material_is_nowhere(network: &Network, alice: &Customer, view: &Promoti
         let part = &secret[secret.len() - secret.len().min(300)..];
         let needles = [part.to_vec(), BASE64_STANDARD.encode(part).into_bytes(), hex::encode(part).into_bytes()];
         for (name, bytes) in &haystacks {
-            let found = needles.iter().any(|needle| bytes.windows(needle.len()).any(|window| window == needle.as_slice()));
+            let found =
+                needles.iter().any(|needle| bytes.windows(needle.len()).any(|window| window == needle.as_slice()));
             assert!(!found, "{kind} in {name}");
         }
     }

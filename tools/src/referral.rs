@@ -99,7 +99,8 @@ fn of_file(bytes: &[u8], name: &str) -> Result<Vec<u8>, CliError> {
 
 /// What the referral's QR code in a picture says.
 fn code_in(bytes: &[u8], format: ImageFormat, name: &str) -> Result<String, CliError> {
-    let broken = |error: &dyn std::error::Error| CliError::usage(format!("{name} is no readable picture")).caused_by(error);
+    let broken =
+        |error: &dyn std::error::Error| CliError::usage(format!("{name} is no readable picture")).caused_by(error);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
     limits.max_image_width = Some(PICTURE_PIXELS_MAX);

@@ -122,8 +122,7 @@ pub fn prepare(
 ) -> Result<Prepared, Violation> {
     let Terms { network, account, bank, institution, counter, trade, referral } = terms;
     let (identities, evidence) = claims(identities, salt);
-    let request =
-        Request { network, account, counter, bank, institution, trade, identities, expires: None, referral };
+    let request = Request { network, account, counter, bank, institution, trade, identities, expires: None, referral };
     let signed = Signed::sign(request, signer)?;
     let body = SubmitRequest { request: BASE64_STANDARD.encode(signed.bytes()), evidence };
     Ok(Prepared { link: signed.link(), body })

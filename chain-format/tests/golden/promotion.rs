@@ -107,7 +107,13 @@ fn referrals(world: &World) -> Vec<Vector> {
         }),
         case("of-nobody", "verify", "Of no member.", signer, "bank-a", |r| r.bank = id("nobody")),
         Vector::reject("referral-by-customer", ("verify", "referral"), "The promoter signs it.", signer, &by_customer),
-        Vector::unreadable("referral-large", "referral", "One byte too large for its QR code.", "371 bytes, but at most 370 are allowed", &large),
+        Vector::unreadable(
+            "referral-large",
+            "referral",
+            "One byte too large for its QR code.",
+            "371 bytes, but at most 370 are allowed",
+            &large,
+        ),
         Vector::reject("referral-signature", ("verify", "referral"), about, broken, &flipped(&bytes, 1)),
     ]
 }

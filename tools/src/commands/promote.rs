@@ -10,11 +10,11 @@ use stemma_chain_format::request::Side;
 use stemma_node_api::qr::Code;
 use stemma_node_api::types::{PromotionView, ReferralView};
 
-use crate::customer::CustomerArgs;
+use crate::customer::{Customer, CustomerArgs};
 use crate::error::{CliError, Exit};
 use crate::files;
 use crate::output::{Output, pairs};
-use crate::promotion::{Promoted, prepare_promotion, until_answered, verify_referral};
+use crate::promotion::{PreparedPromotion, Promoted, prepare_promotion, until_answered, verify_referral};
 use crate::requests::{random, refusal_rows, verify_refusal};
 
 /// The files' name in a folder, before the dot.
@@ -104,23 +104,13 @@ pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
         return Err(CliError::usage("a promotion needs authentication material").help(help));
     }
     let files = args.out.as_deref().map_or(Ok(Vec::new()), files_of)?;
+    // Before the bank is asked: what it answers should find its place.
+    if let Some((path, _)) = files.iter().find(|(path, _)| path.exists() && !args.force) {
+        return Err(CliError::files(format!("{} exists and is not overwritten", path.display()))
+            .help("choose another file, or replace this one for good with --force"));
+    }
     let customer = args.customer.ready(output).await?;
-    let expires = match args.expires {
-        Some(height) => height,
-        None => customer.client.status().await?.height.saturating_add(args.blocks.unwrap_or(BLOCKS)),
-    };
-    let promoted = Promoted {
-        network: customer.genesis.network(),
-        account: args.customer.account,
-        bank: customer.bank.clone(),
-        counter: customer.counter,
-        side: args.side.map(Side::from),
-        instrument: args.instrument.clone(),
-        uses: args.uses,
-        expires,
-    };
-    let prepared = prepare_promotion(promoted, customer.key.signing_key(), &customer.identities, &random()?)
-        .map_err(|violation| CliError::usage("the promotion is not valid").caused_by(&violation))?;
+    let prepared = signed(&args, &customer).await?;
     let view = until_answered(&customer.client, &prepared, customer.limit).await?;
     if let Some(refusal) = &view.refusal {
         verify_refusal(refusal, &prepared.link, &customer.account.bank, &customer.genesis)?;
@@ -144,6 +134,26 @@ pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
     Ok(Exit::Yes.into())
 }
 
+/// What is asked for, signed with the account's key.
+async fn signed(args: &Args, customer: &Customer) -> Result<PreparedPromotion, CliError> {
+    let expires = match args.expires {
+        Some(height) => height,
+        None => customer.client.status().await?.height.saturating_add(args.blocks.unwrap_or(BLOCKS)),
+    };
+    let promoted = Promoted {
+        network: customer.genesis.network(),
+        account: args.customer.account,
+        bank: customer.bank.clone(),
+        counter: customer.counter,
+        side: args.side.map(Side::from),
+        instrument: args.instrument.clone(),
+        uses: args.uses,
+        expires,
+    };
+    prepare_promotion(promoted, customer.key.signing_key(), &customer.identities, &random()?)
+        .map_err(|violation| CliError::usage("the promotion is not valid").caused_by(&violation))
+}
+
 /// The files to write, each with its form.
 fn files_of(out: &Path) -> Result<Vec<(PathBuf, Form)>, CliError> {
     let forms = [("png", Form::Png), ("svg", Form::Svg), ("txt", Form::Txt)];
@@ -162,9 +172,7 @@ fn files_of(out: &Path) -> Result<Vec<(PathBuf, Form)>, CliError> {
 
 fn written(code: &Code, text: &str, form: Form) -> Result<Vec<u8>, CliError> {
     Ok(match form {
-        Form::Png => {
-            code.png().map_err(|error| CliError::files("the code cannot be drawn").caused_by(&error))?
-        }
+        Form::Png => code.png().map_err(|error| CliError::files("the code cannot be drawn").caused_by(&error))?,
         Form::Svg => code.svg().into_bytes(),
         Form::Txt => format!("{}\n{text}\n", code.terminal()).into_bytes(),
     })
