@@ -149,3 +149,54 @@ fn codes_as_it_is(picture: &GrayImage) -> Vec<String> {
     let grids = prepared.detect_grids();
     grids.iter().filter_map(|grid| grid.decode().ok().map(|(_, text)| text)).collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "tests may panic")]
+mod tests {
+    use stemma_node_api::qr::Code;
+
+    use super::*;
+
+    /// Pictures come from strangers: whatever is in them, the decoder neither panics nor makes something up.
+    #[test]
+    fn spoiled_codes_are_read_right_or_not_at_all() {
+        let text = format!("{TEXT_PREFIX}{}", "A2".repeat(230));
+        let code = image::load_from_memory(&Code::of(&text).unwrap().png().unwrap()).unwrap().into_luma8();
+        let mut state = 7_u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let mut read = 0;
+        for round in 0..60_u64 {
+            let (width, height) = (1 + random(700), 1 + random(700));
+            let mut picture = resize(&code, width as u32, height as u32, FilterType::Triangle);
+            for _ in 0..round * random(40) {
+                let (x, y, size) = (random(width), random(height), 1 + random(60));
+                let light = random(256) as u8;
+                for (x, y) in (x..x + size).flat_map(|x| (y..y + size).map(move |y| (x, y))) {
+                    if let Some(pixel) = picture.get_pixel_mut_checked(x as u32, y as u32) {
+                        pixel.0 = [light];
+                    }
+                }
+            }
+            let found: Vec<String> = codes(&picture).collect();
+            read += usize::from(!found.is_empty());
+            assert!(found.iter().all(|found| *found == text), "round {round}");
+        }
+        assert!(read > 0);
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_is_unpacked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bomb.png");
+        let mut file = Vec::new();
+        let encoder = image::codecs::png::PngEncoder::new(&mut file);
+        let line = vec![0; 12_001];
+        image::ImageEncoder::write_image(encoder, &line, 12_001, 1, image::ExtendedColorType::L8).unwrap();
+        std::fs::write(&path, file).unwrap();
+        let refused = read(path.to_str().unwrap()).unwrap_err();
+        assert!(refused.message().contains("no readable picture"), "{refused:?}");
+    }
+}

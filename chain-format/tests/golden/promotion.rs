@@ -9,7 +9,7 @@ use stemma_chain_format::referral::{self, Referral};
 use stemma_chain_format::request::{IdentityClaim, Side};
 
 use crate::bytes::flipped;
-use crate::common::{World, cash_of, forge, founded, id, instrument_of, key, member_key};
+use crate::common::{World, forge, founded, id, instrument_of, key, member_key};
 use crate::vector::Vector;
 
 pub fn vectors(world: &World) -> Vec<Vector> {
