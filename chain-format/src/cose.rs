@@ -37,6 +37,10 @@ pub enum ContentType {
     Servicing,
     /// The addresses at which a member is reached.
     Announcement,
+    /// What a customer asks the bank for a referral by.
+    Promotion,
+    /// A bank's compact word about a promotion.
+    Referral,
     /// Signed, typed no.
     Refusal,
     /// Genesis, signed by every founder.
@@ -60,6 +64,8 @@ impl ContentType {
             Self::Instruction => "application/vnd.stemma.instruction+cbor",
             Self::Servicing => "application/vnd.stemma.servicing+cbor",
             Self::Announcement => "application/vnd.stemma.announcement+cbor",
+            Self::Promotion => "application/vnd.stemma.promotion+cbor",
+            Self::Referral => "application/vnd.stemma.referral+cbor",
             Self::Refusal => "application/vnd.stemma.refusal+cbor",
             Self::Genesis => "application/vnd.stemma.genesis+cbor",
             Self::Vote => "application/vnd.stemma.vote+cbor",

@@ -65,6 +65,12 @@ pub const PATH_NAME_CHARS_MAX: usize = 32;
 pub const ADDRESS_BYTES_MAX: usize = 256;
 /// Longest name of an identity type, in characters.
 pub const IDENTITY_TYPE_CHARS_MAX: usize = 32;
+/// Largest signed promotion, in bytes of its envelope.
+pub const PROMOTION_BYTES_MAX: usize = 4 * 1024;
+/// Largest signed referral, in bytes of its envelope: its text fits a QR code of version 15 at error correction M.
+pub const SIGNED_REFERRAL_BYTES_MAX: usize = 370;
+/// Most trades that may carry one referral.
+pub const REFERRAL_USES_MAX: u32 = 1_000_000;
 /// Largest referral carried by a request, in bytes.
 pub const REFERRAL_BYTES_MAX: usize = 1_024;
 /// Highest fee, in basis points: all of it.

@@ -8,7 +8,7 @@ use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::validate::VerifiedEntry;
 
-use crate::store::{AnswerRow, EnrolmentRow, OrderRow, VerifierRow};
+use crate::store::{AnswerRow, EnrolmentRow, OrderRow, ReferralRow, VerifierRow};
 
 /// One thing to do.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub enum RoleEffect {
     StoreCounter(AccountId, u64),
     /// Make an answer durable.
     StoreAnswer(Box<AnswerRow>),
+    /// Make a referral durable.
+    StoreReferral(Box<ReferralRow>),
     /// Send a second chain, with its request, to an institution.
     SendEndorsed {
         /// The institution.

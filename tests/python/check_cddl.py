@@ -24,6 +24,8 @@ RULES = {
     "instruction": "signed-instruction",
     "servicing": "signed-servicing",
     "announcement": "signed-announcement",
+    "promotion": "signed-promotion",
+    "referral": "signed-referral",
     "refusal": "signed-refusal",
     "entry": "entry",
     "block": "block",

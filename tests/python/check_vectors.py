@@ -6,11 +6,12 @@
 Exits with 0 where every verdict is the vector's, with 1 where one differs.
 """
 
+import base64
 import json
 import sys
 from pathlib import Path
 
-from stemma_encoding import H, Broken, decode, encode, need, same, verifies
+from stemma_encoding import H, Broken, decode, derived, encode, need, same, verifies
 from stemma_ledger import Ledger
 from stemma_records import AUDITOR, BANK, RECORDS, Registry, Signed, signed_bytes
 from stemma_verify import (
@@ -105,10 +106,12 @@ class Judge:
             need(member, "signer", "announcement.member", "a member", found["member"])
             same("signer", "announcement.signer", member["member_key"], found.key)
             found.check_signature()
-        elif kind == "instruction":
-            same("network", "instruction.network", self.registry.network, found["network"])
+        elif kind == "referral":
+            self.verify_referral(found, given)
+        elif kind in ("instruction", "promotion"):
+            same("network", f"{kind}.network", self.registry.network, found["network"])
             bank = self.registry.members.get(found["bank"])
-            need(bank and bank["role"] == BANK, "agreement", "instruction.bank", "a bank", found["bank"])
+            need(bank and bank["role"] == BANK, "agreement", f"{kind}.bank", "a bank", found["bank"])
             found.check_signature()
         else:
             request = found if kind == "request" else Signed(bytes.fromhex(given["request"]), "request", "request")
@@ -117,6 +120,23 @@ class Judge:
                 validate_endorsement(request, found, self.registry)
                 request.check_signature()
             found.check_signature()
+
+    def verify_referral(self, found, given):
+        """promotion.md; where it is accepted, its text and the promotion that it answers are given as well."""
+        same("network", "referral.network", self.registry.network, found["network"])
+        self.registry.require("referral.signer", found["bank"], BANK, found.key)
+        found.check_signature()
+        if "text" in given:
+            prefix, _, letters = given["text"].partition(":")
+            same("encoding", "referral.text", "STEMMA1", prefix)
+            padded = letters + "=" * (-len(letters) % 8)
+            same("encoding", "referral.text", found.link, H(base64.b32decode(padded)))
+            asked = Signed(bytes.fromhex(given["promotion"]), "promotion", "promotion")
+            claims = [{0: claim["kind"], 1: claim["commitment"]} for claim in asked["identities"]]
+            same("agreement", "referral.material", derived("stemma 2026 referral material", encode(claims)), found["material"])
+            same("agreement", "referral.promoter", asked["account"], found["promoter"])
+            for field in ("network", "bank", "side", "instrument", "expires", "uses"):
+                same("agreement", f"referral.{field}", asked[field], found[field])
 
     def include(self, path, given):
         """RFC 9162, section 2.1.3.2."""

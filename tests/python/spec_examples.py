@@ -20,7 +20,7 @@ FENCE = re.compile(r"^```(hex|values) (\S+\.json)\n(.*?)^```$", re.MULTILINE | r
 FIELD = re.compile(r"^  (?:\? )?(\d+) => (.+?),\s*; (\w+)", re.MULTILINE)
 STAGES = {
     "opening", "request", "endorsement", "execution", "instruction", "servicing", "issuance", "listing", "refusal",
-    "announcement",
+    "announcement", "promotion", "referral",
 }  # fmt: skip
 ROOTS = {"block": "block", "vote": "vote", "sparse-proof": "state-proof", "account-state": "account-state"}
 

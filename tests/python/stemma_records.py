@@ -186,6 +186,14 @@ act = variants((), (), (), (instrument, amount), (h32,), (), (credit_terms,))
 instruction = record(
     network=h32, account=h32, counter=u64, bank=member_id, act=act, identities=identities, expires_opt=u64
 )
+promotion = record(
+    network=h32, account=h32, counter=u64, bank=member_id, side_opt=enumeration(2), instrument=instrument, uses=u32,
+    expires=u64, identities=identities,
+)  # fmt: skip
+referral = record(
+    network=h32, bank=member_id, promoter=h32, side_opt=enumeration(2), instrument=instrument, expires=u64, uses=u32,
+    material=h32,
+)  # fmt: skip
 servicing = record(
     network=h32, bank=member_id, account=h32, instruction_opt=h32, parent=h32, sequence=u64, absorbed=array(credit),
     act=act, holdings=holdings,
@@ -296,6 +304,16 @@ def check_instruction(r, place):
     identities_in_range(r["identities"], f"{place}.identities")
 
 
+def check_promotion(r, place):
+    in_range(r["counter"] > 0, f"{place}.counter", "above 0")
+    in_range(1 <= r["uses"] <= 1_000_000, f"{place}.uses", "1 to 1000000")
+    identities_in_range(r["identities"], f"{place}.identities")
+
+
+def check_referral(r, place):
+    in_range(1 <= r["uses"] <= 1_000_000, f"{place}.uses", "1 to 1000000")
+
+
 def check_servicing(r, place):
     in_range(r["sequence"] > 0, f"{place}.sequence", "above 0")
     absorbed_in_range(r["absorbed"], f"{place}.absorbed")
@@ -379,6 +397,8 @@ RECORDS = {
     "servicing": (servicing, check_servicing, 96 * 1024),
     "issuance": (issuance, check_issuance, 128 * 1024),
     "listing": (listing, check_listing, 4096),
+    "promotion": (promotion, check_promotion, 4096),
+    "referral": (referral, check_referral, 370),
     "refusal": (refusal, check_refusal, 4096),
     "announcement": (announcement, check_announcement, 4096),
 }

@@ -65,6 +65,7 @@ impl Customer {
             institution: issuer.parse().unwrap(),
             counter: self.counter,
             trade: Trade { side, instrument: instrument.parse().unwrap(), size, cash, limit: None, fee_max: None },
+            referral: None,
         }
     }
 

@@ -8,6 +8,7 @@
 //! | [`proxy`] | a link that is slow, narrow, lossy, cut and healed |
 //! | [`load`] | customers who trade while something is done to the network |
 //! | [`books`] | what accounts must hold, computed from what was executed |
+//! | [`python`] | the second implementation, where this machine can run it |
 //! | [`binaries`], [`slot`], [`ports`], [`wait`] | where programs lie, how many networks run at once, on which ports, and waiting |
 
 #![allow(
@@ -28,5 +29,6 @@ pub mod network;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod python;
 pub mod slot;
 pub mod wait;

@@ -7,7 +7,6 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::panic,
-    clippy::print_stderr,
     reason = "a test fails by panicking"
 )]
 
@@ -18,6 +17,7 @@ use serde_json::Value;
 use stemma_tests::binaries::{binaries, workspace};
 use stemma_tests::customer::Customer;
 use stemma_tests::network::{AAPL, IBM, Network};
+use stemma_tests::python;
 use stemma_tools::sandbox::layout::Folder;
 
 /// Every so manieth byte is changed, one at a time.
@@ -53,7 +53,7 @@ async fn bundles_of_a_living_account() {
     let (code, said) = verify(&bundle, &other.genesis());
     assert_eq!((code, &said["verdict"]), (REFUTED, &Value::from("refuted")), "{said}");
 
-    let python = Python::find();
+    let python = python::find().map(Python);
     if let Some(python) = &python {
         assert_eq!(python.verify(&bundle, &genesis), VERIFIED);
         assert_eq!(python.verify(&bundle, &other.genesis()), REFUTED);
@@ -115,20 +115,6 @@ fn verify(bundle: &Path, genesis: &Path) -> (i32, Value) {
 struct Python(String);
 
 impl Python {
-    /// As `STEMMA_TEST_PYTHON` names it, else `python3`; with the packages of `tests/python/requirements.txt`.
-    fn find() -> Option<Self> {
-        let program = std::env::var("STEMMA_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        let run = Command::new(&program).args(["-c", "import blake3, cbor2, cryptography"]).output();
-        let reason = match run {
-            Ok(run) if run.status.success() => return Some(Self(program)),
-            Ok(run) => String::from_utf8_lossy(&run.stderr).trim().lines().last().unwrap_or_default().to_owned(),
-            Err(error) => error.to_string(),
-        };
-        assert!(std::env::var_os("CI").is_none(), "{program} is needed here: {reason}");
-        eprintln!("skipped the verifier in Python: {program}: {reason}; see tests/python/README.md");
-        None
-    }
-
     fn verify(&self, bundle: &Path, genesis: &Path) -> i32 {
         let script = workspace().join("tests/python/stemma_verify.py");
         let run = Command::new(&self.0).arg(script).arg(genesis).arg(bundle).output().unwrap();

@@ -76,6 +76,10 @@ async fn the_tour_of_customer_and_auditor_is_true() {
                 assert_eq!(answer["state"], "committed", "{answer}");
                 None
             }
+            ["promote", _] => {
+                assert_eq!(answer["state"], "referred", "{answer}");
+                None
+            }
             ["audit", "verify"] => {
                 assert_eq!(answer["verdict"], "verified", "{answer}");
                 None
@@ -86,6 +90,7 @@ async fn the_tour_of_customer_and_auditor_is_true() {
     }
     let expected = [
         "key new, account open, account fund, trade buy, account show",
+        "identity enrol, promote --key, trade buy",
         "account withdraw, key new, account rotate-key, request list",
         "audit export, audit verify",
         "identity enrol, identity list, trade buy",

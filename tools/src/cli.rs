@@ -61,6 +61,8 @@ pub enum Command {
     Node(commands::node::Args),
     /// Buy or sell
     Trade(commands::trade::Args),
+    /// Promote a trade: get a referral from the bank, as text and QR code
+    Promote(commands::promote::Args),
     /// Export proofs and verify them
     Audit(commands::audit::Args),
     /// Run a whole network on this machine and replay orders over real prices

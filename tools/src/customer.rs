@@ -62,7 +62,8 @@ pub struct Customer {
     pub identities: Vec<Identity>,
     /// The next counter.
     pub counter: u64,
-    limit: Duration,
+    /// How long to wait for an answer.
+    pub limit: Duration,
 }
 
 impl CustomerArgs {

@@ -57,6 +57,12 @@ pub struct IdentityArgs {
 }
 
 impl IdentityArgs {
+    /// Whether anything but the account's own key is shown.
+    #[must_use]
+    pub fn has_material(&self) -> bool {
+        self.identities.iter().any(|text| text != ACCOUNT_KEY)
+    }
+
     /// The identities, with their evidence.
     ///
     /// # Errors

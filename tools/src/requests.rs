@@ -25,7 +25,7 @@ use crate::node::is_passing;
 /// How long one call waits for a final state; longer waits are made of several calls.
 const WAIT_MS: u64 = 10_000;
 /// Pause before a call that failed is made again.
-const RETRY_PAUSE: Duration = Duration::from_millis(300);
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(300);
 /// Shortest time between two questions, should a node not wait as it is asked to.
 const POLL_PAUSE: Duration = Duration::from_millis(10);
 
@@ -44,6 +44,8 @@ pub struct Terms {
     pub counter: u64,
     /// The trade.
     pub trade: Trade,
+    /// The referral that it came by, as bytes.
+    pub referral: Option<Vec<u8>>,
 }
 
 /// What a customer tells the bank to do, before it is signed.
@@ -118,10 +120,9 @@ pub fn prepare(
     identities: &[Identity],
     salt: &[u8; 32],
 ) -> Result<Prepared, Violation> {
-    let Terms { network, account, bank, institution, counter, trade } = terms;
+    let Terms { network, account, bank, institution, counter, trade, referral } = terms;
     let (identities, evidence) = claims(identities, salt);
-    let request =
-        Request { network, account, counter, bank, institution, trade, identities, expires: None, referral: None };
+    let request = Request { network, account, counter, bank, institution, trade, identities, expires: None, referral };
     let signed = Signed::sign(request, signer)?;
     let body = SubmitRequest { request: BASE64_STANDARD.encode(signed.bytes()), evidence };
     Ok(Prepared { link: signed.link(), body })
@@ -146,7 +147,7 @@ pub fn prepare_instruction(
 }
 
 /// Claims in the order of their types, each under a salt of its own, with their evidence.
-fn claims(identities: &[Identity], salt: &[u8; 32]) -> (Vec<IdentityClaim>, Vec<Evidence>) {
+pub(crate) fn claims(identities: &[Identity], salt: &[u8; 32]) -> (Vec<IdentityClaim>, Vec<Evidence>) {
     let mut sorted: Vec<&Identity> = identities.iter().collect();
     sorted.sort_by(|a, b| a.kind.cmp(&b.kind));
     let claim = |identity: &Identity| {
@@ -223,7 +224,7 @@ pub async fn until_final(client: &Client, prepared: &impl Handover, limit: Durat
 }
 
 /// How long a full bank asks to wait.
-fn retry_after(error: &ClientError) -> Option<Duration> {
+pub(crate) fn retry_after(error: &ClientError) -> Option<Duration> {
     match error {
         ClientError::Refused { source, .. } => source.error.retry_after_ms.map(Duration::from_millis),
         _ => None,
@@ -318,6 +319,7 @@ mod tests {
                 limit: None,
                 fee_max: None,
             },
+            referral: None,
         }
     }
 

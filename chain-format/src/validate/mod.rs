@@ -9,6 +9,7 @@ mod execution;
 mod issuance;
 mod listing;
 mod opening;
+mod referral;
 mod request;
 mod servicing;
 
@@ -20,9 +21,11 @@ use crate::hash::Link;
 use crate::instruction::Instruction;
 use crate::keys::{self, SignatureCheck};
 use crate::member::Role;
+use crate::promotion::Promotion;
 use crate::record::{Record, Signed};
 use crate::registry::Registry;
 use crate::request::Request;
+pub use referral::read_referral;
 
 /// An entry whose signatures, links, roles and money rules hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +98,19 @@ pub fn verify_instruction(stage: &Signed<Instruction>, registry: &Registry) -> R
     let expected = "a member with the role bank";
     ensure(found == Some(Role::Bank), Rule::Agreement, "instruction.bank", expected, bank)?;
     stage_signature_holds(stage, "instruction.signature")
+}
+
+/// Verifies a customer's promotion by itself, as the bank does when it comes in.
+///
+/// # Errors
+/// The first broken rule.
+pub fn verify_promotion(stage: &Signed<Promotion>, registry: &Registry) -> Result<(), Violation> {
+    belongs(stage, registry, "promotion.network")?;
+    let bank = &stage.record().bank;
+    let found = registry.member(bank).map(|member| member.role);
+    let expected = "a member with the role bank";
+    ensure(found == Some(Role::Bank), Rule::Agreement, "promotion.bank", expected, bank)?;
+    stage_signature_holds(stage, "promotion.signature")
 }
 
 /// Verifies a member's announcement of its addresses.

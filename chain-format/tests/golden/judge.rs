@@ -20,6 +20,7 @@ use stemma_chain_format::keys::{self, PublicKey, Signature};
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::merkle::{Blake3, SparseProof, verify_inclusion};
 use stemma_chain_format::record::{Record, Signed};
+use stemma_chain_format::referral;
 use stemma_chain_format::registry::Registry;
 use stemma_chain_format::request::Request;
 use stemma_chain_format::validate::{self, VerifiedEntry};
@@ -119,7 +120,9 @@ fn link<T: Record>(bytes: Vec<u8>) -> Result<String, Violation> {
 }
 
 fn decode(vector: &Vector) -> Result<String, Violation> {
-    use stemma_chain_format::{account, announcement, execution, instruction, listing, refusal, servicing};
+    use stemma_chain_format::{
+        account, announcement, execution, instruction, listing, promotion, refusal, servicing,
+    };
     let bytes = vector.bytes();
     let digest = Digest::of(&bytes).to_string();
     match vector.record.as_str() {
@@ -133,6 +136,8 @@ fn decode(vector: &Vector) -> Result<String, Violation> {
         "instruction" => link::<instruction::Instruction>(bytes),
         "servicing" => link::<servicing::Servicing>(bytes),
         "announcement" => link::<announcement::Announcement>(bytes),
+        "promotion" => link::<promotion::Promotion>(bytes),
+        "referral" => link::<referral::Referral>(bytes),
         "refusal" => link::<refusal::Refusal>(bytes),
         "entry" => {
             let entry = Entry::decode(&bytes)?;
@@ -164,6 +169,8 @@ fn verify(vector: &Vector, context: &Context) -> Result<String, Violation> {
         }
         "instruction" => validate::verify_instruction(&signed(bytes)?, registry)?,
         "announcement" => validate::verify_announcement(&signed(bytes)?, registry)?,
+        "promotion" => validate::verify_promotion(&signed(bytes)?, registry)?,
+        "referral" => read_referral(vector, registry)?,
         "refusal" => validate::verify_refusal(&signed(bytes)?, registry)?,
         "entry" => {
             verified(vector, context)?;
@@ -180,6 +187,17 @@ fn verify(vector: &Vector, context: &Context) -> Result<String, Violation> {
         record => panic!("no verification of {record}"),
     }
     Ok(id)
+}
+
+/// A referral that is accepted is so from its text as well.
+fn read_referral(vector: &Vector, registry: &Registry) -> Result<(), Violation> {
+    let bytes = vector.bytes();
+    let read = validate::read_referral(&bytes, registry)?;
+    assert_eq!(read.bytes(), bytes);
+    let text = referral::text(&bytes);
+    assert_eq!(text, vector.with["text"]);
+    assert_eq!(referral::from_text(&text).unwrap(), bytes);
+    Ok(())
 }
 
 fn vote(vector: &Vector) -> Result<(), Violation> {

@@ -19,6 +19,7 @@ mod accept;
 mod bytes;
 mod judge;
 mod listings;
+mod promotion;
 mod reject_bundle;
 mod reject_encoding;
 mod reject_envelope;
@@ -50,6 +51,7 @@ fn generated(world: &World) -> Vec<Vector> {
         accept::vectors(world),
         servicing::vectors(world),
         listings::vectors(world),
+        promotion::vectors(world),
         reject_encoding::vectors(world),
         reject_envelope::vectors(world),
         reject_range::vectors(world),

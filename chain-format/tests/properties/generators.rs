@@ -20,6 +20,7 @@ use stemma_chain_format::issuance::{Issuance, IssuedCredit};
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::listing::{FeeSchedule, Listing, ListingStatus, Terms};
 use stemma_chain_format::member::MemberId;
+use stemma_chain_format::promotion::Promotion;
 use stemma_chain_format::refusal::{Refusal, RefusalReason};
 use stemma_chain_format::request::{IdentityClaim, Request, Side, Size, Trade};
 use stemma_chain_format::servicing::{Act, Consent, Servicing};
@@ -173,6 +174,25 @@ pub fn instruction() -> impl Strategy<Value = Instruction> {
             act,
             identities,
             expires,
+        },
+    )
+}
+
+pub fn promotion() -> impl Strategy<Value = Promotion> {
+    let side = option::of(prop_oneof![Just(Side::Buy), Just(Side::Sell)]);
+    let target = (side, member().prop_flat_map(|issuer| instrument_of(&issuer)));
+    let last = (1..=1_000_000_u32, any::<u64>(), identities());
+    (bytes(), bytes(), 1..=u64::MAX, member(), target, last).prop_map(
+        |(network, account, counter, bank, (side, instrument), (uses, expires, identities))| Promotion {
+            network: NetworkId(network),
+            account: AccountId(account),
+            counter,
+            bank,
+            side,
+            instrument,
+            uses,
+            expires,
+            identities,
         },
     )
 }

@@ -4,13 +4,15 @@ use proptest::prelude::*;
 use stemma_chain_format::bundle::{self, Verdict};
 use stemma_chain_format::chain::{Entry, EntryKind};
 use stemma_chain_format::genesis::GenesisFile;
+use stemma_chain_format::hash::Digest;
+use stemma_chain_format::referral::{self, Referral};
 use stemma_chain_format::registry::Registry;
 use stemma_chain_format::request::Side;
-use stemma_chain_format::validate::verify_entry;
+use stemma_chain_format::validate::{read_referral, verify_entry};
 
 use crate::common::members::listing_of;
 use crate::common::world::opening;
-use crate::common::{Order, Plan, World, entry_bytes, forge, member_key};
+use crate::common::{Order, Plan, World, entry_bytes, forge, id, instrument_of, member_key};
 
 /// The bytes with one bit of each byte in turn flipped, the bit moving with the place.
 fn flips(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> + use<'_> {
@@ -46,6 +48,33 @@ fn every_flipped_byte_of_an_entry_is_refused() {
         for (at, changed) in flips(&bytes) {
             assert!(!verifies(&changed, &world.registry), "{kind}, byte {at}");
         }
+    }
+}
+
+#[test]
+fn every_flipped_byte_of_a_referral_is_refused() {
+    let world = World::traded();
+    let record = Referral {
+        network: world.network(),
+        bank: id("bank-a"),
+        promoter: world.customer("alice").account,
+        side: None,
+        instrument: instrument_of("broker"),
+        expires: 500,
+        uses: 100,
+        material: Digest::of(b"claims"),
+    };
+    let bytes = forge(&record, &member_key("bank-a"));
+    assert_eq!(*read_referral(&bytes, &world.registry).unwrap().record(), record);
+    for (at, changed) in flips(&bytes) {
+        assert!(read_referral(&changed, &world.registry).is_err(), "byte {at}");
+    }
+    let text = referral::text(&bytes);
+    for (at, letter) in text.char_indices().filter(|(_, letter)| letter.is_ascii_uppercase()) {
+        let mut changed = text.clone();
+        changed.replace_range(at..=at, if letter == 'A' { "B" } else { "A" });
+        let read = referral::from_text(&changed).and_then(|bytes| read_referral(&bytes, &world.registry));
+        assert!(read.is_err(), "letter {at}");
     }
 }
 

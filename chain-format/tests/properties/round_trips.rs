@@ -15,6 +15,7 @@ use stemma_chain_format::holdings::Holdings;
 use stemma_chain_format::keys;
 use stemma_chain_format::listing::Terms;
 use stemma_chain_format::record::{Record, Signed};
+use stemma_chain_format::referral;
 use stemma_chain_format::request::Side;
 
 use crate::common::{amount, key, price};
@@ -76,6 +77,25 @@ proptest! {
     fn servicings(instruction in proptest::option::of(any_::instruction()), record in any_::servicing()) {
         let service = Service { instruction: instruction.as_ref().map(signed), servicing: signed(&record) };
         entry(&Entry::Servicing(Box::new(service)));
+    }
+
+    /// Whatever is promoted: the referral fits its bound, and its text gives the same bytes again.
+    #[test]
+    fn promotions_and_referrals(record in any_::promotion()) {
+        signed(&record);
+        let bytes = signed(&record.referral()).bytes().to_vec();
+        let text = referral::text(&bytes);
+        prop_assert!(text.len() <= referral::TEXT_CHARS_MAX);
+        prop_assert_eq!(referral::from_text(&text).unwrap(), bytes);
+    }
+
+    /// Any text at all: refused, or exactly what writing gives again.
+    #[test]
+    fn any_referral_text(letters in "[A-Z2-7]{0,24}") {
+        let text = format!("{}{letters}", referral::TEXT_PREFIX);
+        if let Ok(bytes) = referral::from_text(&text) {
+            prop_assert_eq!(referral::text(&bytes), text);
+        }
     }
 
     #[test]

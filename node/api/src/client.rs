@@ -12,8 +12,8 @@ use crate::events::OrderEvents;
 use crate::routes;
 use crate::types::{
     AccountPage, AccountView, BlockView, ChainView, Committed, EnrolIdentity, EnrolmentPage, EnrolmentView,
-    IdentityPage, IssueCash, Market, MemberView, MoveDay, OpenAccount, PathPage, QueueView, RequestPage, RequestView,
-    ServiceAct, Status, SubmitInstruction, SubmitRequest,
+    IdentityPage, IssueCash, Market, MemberView, MoveDay, OpenAccount, PathPage, PromotionView, QueueView, RequestPage,
+    RequestView, ServiceAct, Status, SubmitInstruction, SubmitPromotion, SubmitRequest,
 };
 
 /// Why a call failed.
@@ -200,6 +200,30 @@ impl Client {
     /// [`ClientError`]. A refusal is no error: it is a state of the instruction.
     pub async fn instruct(&self, body: &SubmitInstruction, wait_ms: u64) -> Result<RequestView, ClientError> {
         self.send(Method::POST, &format!("{}?wait_ms={wait_ms}", routes::INSTRUCTIONS), body).await
+    }
+
+    /// Asks the account's bank for a referral; returns it, or why it was refused.
+    ///
+    /// # Errors
+    /// [`ClientError`]. A refusal is no error: it is a state of the promotion.
+    pub async fn promote(&self, body: &SubmitPromotion) -> Result<PromotionView, ClientError> {
+        self.send(Method::POST, routes::PROMOTIONS, body).await
+    }
+
+    /// A promotion with its referral.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn promotion(&self, id: &str) -> Result<PromotionView, ClientError> {
+        self.get(&routes::PROMOTION.replace("{id}", id)).await
+    }
+
+    /// The QR code of a promotion's referral; `code` is `code.png`, `code.svg` or `code.txt`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn promotion_code(&self, id: &str, code: &str) -> Result<Vec<u8>, ClientError> {
+        self.bytes(&routes::PROMOTION_CODE.replace("{id}", id).replace("{code}", code)).await
     }
 
     /// Does an act of servicing (operator of a bank); returns it committed or refused.

@@ -156,6 +156,8 @@ pub struct BankConfig {
     pub window: u64,
     /// By how much activity may bring a second chain forward in the queue, in milliseconds. Default 10,000.
     pub activity_advance_ms: u64,
+    /// Longest time for which a referral holds, in blocks from when it is asked for. Default 1,000,000.
+    pub referral_blocks_max: u64,
     /// A file of identity rules (TOML): CAs, demands by account and amount, limits for failures. Without it, any one
     /// enrolled identity will do, the account's key among them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,6 +173,7 @@ impl Default for BankConfig {
             waiting_max: 10_000,
             window: 512,
             activity_advance_ms: 10_000,
+            referral_blocks_max: 1_000_000,
             identity: None,
         }
     }

@@ -8,6 +8,7 @@ mod client;
 pub mod config;
 mod error;
 pub mod events;
+pub mod qr;
 pub mod routes;
 pub mod types;
 pub mod x509;

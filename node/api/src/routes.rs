@@ -26,6 +26,12 @@ pub const REQUESTS: &str = "/v1/requests";
 pub const REQUEST: &str = "/v1/requests/{id}";
 /// Instructions: a client sends one by POST to its bank.
 pub const INSTRUCTIONS: &str = "/v1/instructions";
+/// Promotions: a client asks its bank for a referral by POST.
+pub const PROMOTIONS: &str = "/v1/promotions";
+/// A promotion by its link, with the referral that answers it.
+pub const PROMOTION: &str = "/v1/promotions/{id}";
+/// The QR code of a promotion's referral: `code.png`, `code.svg` or `code.txt`.
+pub const PROMOTION_CODE: &str = "/v1/promotions/{id}/{code}";
 /// Every change of a request, instruction or act, as server-sent events.
 pub const REQUEST_EVENTS: &str = "/v1/requests/{id}/events";
 /// Every change of an account's orders, as server-sent events.

@@ -1,9 +1,13 @@
 //! The JSON types of the API.
 
+mod promotion;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use promotion::{PromotionView, ReferralView, SubmitPromotion};
 
 /// Instruments and amounts; amounts are decimal strings of smallest units.
 pub type Amounts = BTreeMap<String, String>;
@@ -263,12 +267,14 @@ pub enum RequestState {
     Refused,
     /// Final: not committed before its expiry, nothing has changed.
     Expired,
+    /// Final: the bank signed the referral that a promotion asks for.
+    Referred,
 }
 
 impl RequestState {
     /// Whether nothing will change any more.
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Committed | Self::Refused | Self::Expired)
+        matches!(self, Self::Committed | Self::Refused | Self::Expired | Self::Referred)
     }
 }
 
@@ -282,6 +288,8 @@ pub enum OrderKindView {
     Instruction,
     /// An operator's act.
     Act,
+    /// A customer's promotion.
+    Promotion,
 }
 
 /// When an order came to a state.

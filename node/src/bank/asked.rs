@@ -1,5 +1,5 @@
-//! What a customer hands in: a request to trade, or an instruction. Both are signed with the account's key, count once by
-//! the account's counter, and claim identities.
+//! What a customer hands in: a request to trade, an instruction, or a promotion. All are signed with the account's key, count
+//! once by the account's counter, and claim identities.
 
 use stemma_chain_format::amount::{Amount, Rounding};
 use stemma_chain_format::error::Violation;
@@ -8,20 +8,22 @@ use stemma_chain_format::instruction::Instruction;
 use stemma_chain_format::keys::SignatureCheck;
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::member::MemberId;
+use stemma_chain_format::promotion::Promotion;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::request::{IdentityClaim, Request, Side, Size, Trade};
 use stemma_chain_format::servicing::Act;
 
 use crate::store::OrderKind;
 
-/// A signed request or instruction.
+/// A signed request, instruction or promotion.
 #[derive(Debug, Clone)]
 pub(super) enum Asked {
     Trade(Signed<Request>),
     Instruction(Signed<Instruction>),
+    Promotion(Signed<Promotion>),
 }
 
-/// What both say.
+/// What all say.
 pub(super) struct Common<'a> {
     pub(super) network: NetworkId,
     pub(super) account: AccountId,
@@ -36,6 +38,7 @@ impl Asked {
         match kind {
             OrderKind::Trade => Signed::decode(bytes).map(Self::Trade),
             OrderKind::Instruction | OrderKind::Act => Signed::decode(bytes).map(Self::Instruction),
+            OrderKind::Promotion => Signed::decode(bytes).map(Self::Promotion),
         }
     }
 
@@ -43,6 +46,7 @@ impl Asked {
         match self {
             Self::Trade(_) => OrderKind::Trade,
             Self::Instruction(_) => OrderKind::Instruction,
+            Self::Promotion(_) => OrderKind::Promotion,
         }
     }
 
@@ -58,6 +62,11 @@ impl Asked {
                 let (network, account, counter, expires) = (*network, *account, *counter, *expires);
                 Common { network, account, counter, bank, identities, expires }
             }
+            Self::Promotion(signed) => {
+                let Promotion { network, account, counter, bank, identities, expires, .. } = signed.record();
+                let (network, account, counter, expires) = (*network, *account, *counter, Some(*expires));
+                Common { network, account, counter, bank, identities, expires }
+            }
         }
     }
 
@@ -65,6 +74,7 @@ impl Asked {
         match self {
             Self::Trade(signed) => signed.link(),
             Self::Instruction(signed) => signed.link(),
+            Self::Promotion(signed) => signed.link(),
         }
     }
 
@@ -72,6 +82,7 @@ impl Asked {
         match self {
             Self::Trade(signed) => signed.bytes(),
             Self::Instruction(signed) => signed.bytes(),
+            Self::Promotion(signed) => signed.bytes(),
         }
     }
 
@@ -79,6 +90,7 @@ impl Asked {
         match self {
             Self::Trade(signed) => signed.signature_check(),
             Self::Instruction(signed) => signed.signature_check(),
+            Self::Promotion(signed) => signed.signature_check(),
         }
     }
 
@@ -86,7 +98,15 @@ impl Asked {
     pub(super) fn trade(&self) -> Option<&Request> {
         match self {
             Self::Trade(signed) => Some(signed.record()),
-            Self::Instruction(_) => None,
+            Self::Instruction(_) | Self::Promotion(_) => None,
+        }
+    }
+
+    /// The promotion, where it is one.
+    pub(super) fn promotion(&self) -> Option<&Promotion> {
+        match self {
+            Self::Promotion(signed) => Some(signed.record()),
+            Self::Trade(_) | Self::Instruction(_) => None,
         }
     }
 
@@ -109,6 +129,7 @@ impl Asked {
                 Act::Withdraw(_, amount) => Some(*amount),
                 _ => None,
             },
+            Self::Promotion(_) => None,
         }
     }
 }

@@ -25,7 +25,7 @@ const AT_THE_DOOR_MAX: usize = 64;
 /// What a client hands in.
 #[derive(Debug)]
 pub struct HandedIn {
-    /// A request to trade, or an instruction.
+    /// A request to trade, an instruction, or a promotion.
     pub kind: OrderKind,
     /// Its signed bytes.
     pub bytes: Vec<u8>,
@@ -53,7 +53,7 @@ pub enum Intake {
 /// Why an order could not even be refused.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
-    /// It is no request, or no instruction.
+    /// It is no request, no instruction, or no promotion.
     #[error("not a signed {0}")]
     Malformed(&'static str, #[source] Violation),
     /// The client gave the same name to another order.
@@ -62,8 +62,8 @@ pub enum IntakeError {
     /// The bank's store failed.
     #[error("the bank's store failed")]
     Store(#[source] StoreError),
-    /// The refusal could not be signed.
-    #[error("the refusal could not be signed")]
+    /// The refusal, or the referral, could not be signed.
+    #[error("the bank's answer could not be signed")]
     Sign(#[source] Violation),
 }
 
@@ -89,7 +89,11 @@ impl Bank {
         effects: &mut Vec<RoleEffect>,
     ) -> Result<Intake, IntakeError> {
         let HandedIn { kind, bytes, evidence, source, idempotency_key } = handed_in;
-        let what = if kind == OrderKind::Trade { "request" } else { "instruction" };
+        let what = match kind {
+            OrderKind::Trade => "request",
+            OrderKind::Promotion => "promotion",
+            OrderKind::Instruction | OrderKind::Act => "instruction",
+        };
         let asked = Asked::decode(kind, bytes).map_err(|e| IntakeError::Malformed(what, e))?;
         let (link, account) = (asked.link(), asked.common().account);
         if let Some(row) = self.order(&link).map_err(IntakeError::Store)? {
@@ -267,6 +271,9 @@ impl Bank {
         let counter = asked.common().counter;
         self.counters.insert(account, counter);
         effects.push(RoleEffect::StoreCounter(account, counter));
+        if let Some(promotion) = asked.promotion() {
+            return self.refer(link, promotion, row, now_ms, effects).map(Some);
+        }
         effects.push(RoleEffect::StoreOrder(Box::new(row.clone())));
         effects.push(RoleEffect::Changed(link));
         if let (OrderKind::Instruction, Some(expires)) = (row.kind, asked.common().expires) {
@@ -368,7 +375,8 @@ impl Bank {
         let Common { account, counter, identities, expires, .. } = door.asked.common();
         let state = ledger.account(&account).map(|account| &account.state);
         let state = state.ok_or_else(|| no(Why::UnknownAccount, "an open account", account))?;
-        is_open(state, door.asked.trade().is_some())?;
+        let promotion = door.asked.promotion();
+        is_open(state, door.asked.trade().is_some() || promotion.is_some())?;
         let used = self.counter_of(&account, state);
         let used = used.map_err(|_| no(Why::Busy, "the bank's store", "a failure; try again later"))?;
         if counter <= used {
@@ -380,6 +388,9 @@ impl Bank {
         }
         if let Some(request) = door.asked.trade() {
             institution_holds(request, ledger)?;
+        }
+        if let Some(promotion) = promotion {
+            self.promotion_holds(promotion, ledger)?;
         }
         let offered: Vec<&str> = identities.iter().map(|claim| claim.kind.as_str()).collect();
         // Whether what is offered is enrolled at all, only its verification tells.

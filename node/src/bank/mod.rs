@@ -1,7 +1,7 @@
 //! The bank: takes requests in, verifies identities, endorses, sends, settles; and services accounts.
 //!
 //! The road of a request: [`intake`] → [`identity`] → [`endorse`] → [`queue`] → [`dispatch`] → [`settle`]. An instruction or an
-//! operator's act goes [`intake`] → [`identity`] → [`service`] → [`settle`].
+//! operator's act goes [`intake`] → [`identity`] → [`service`] → [`settle`]; a promotion [`intake`] → [`identity`] → [`promote`].
 
 mod asked;
 mod credit;
@@ -11,6 +11,7 @@ mod endorse;
 pub mod identity;
 mod intake;
 mod issue;
+mod promote;
 mod queue;
 mod service;
 mod settle;
@@ -56,6 +57,8 @@ pub struct Bank {
     used_up: BTreeMap<(AccountId, String), Vec<u8>>,
     /// Clients' names of orders that are not durable yet.
     fresh_keys: BTreeMap<(AccountId, String), Link>,
+    /// Promotions that are answered and not durable yet.
+    fresh_referred: BTreeMap<Link, OrderRow>,
     /// Orders that are not final.
     open: BTreeMap<Link, OrderRow>,
     lines: Lines,
@@ -125,6 +128,7 @@ impl Bank {
             jobs: VecDeque::new(),
             used_up: BTreeMap::new(),
             fresh_keys: BTreeMap::new(),
+            fresh_referred: BTreeMap::new(),
             open: BTreeMap::new(),
             lines: Lines::default(),
             dispatch: Dispatch::default(),
@@ -146,7 +150,7 @@ impl Bank {
     /// # Errors
     /// [`StoreError`].
     pub fn order(&self, link: &Link) -> Result<Option<OrderRow>, StoreError> {
-        match self.open.get(link) {
+        match self.open.get(link).or_else(|| self.fresh_referred.get(link)) {
             Some(row) => Ok(Some(row.clone())),
             None => self.store.order(link),
         }
@@ -166,6 +170,7 @@ impl Bank {
     pub fn stored(&mut self) {
         self.used_up.clear();
         self.fresh_keys.clear();
+        self.fresh_referred.clear();
     }
 
     /// Time goes on: asks again whatever is due, and forgets failures that are long ago.
@@ -186,6 +191,8 @@ impl Bank {
             };
             let begun = match row.kind {
                 OrderKind::Trade => self.endorse(&link, ledger, now_ms, effects),
+                // A promotion is answered at the door and never stands in a line.
+                OrderKind::Promotion => return,
                 OrderKind::Instruction | OrderKind::Act => self.service(&link, ledger, now_ms, effects),
             };
             let Err(no) = begun else { return };

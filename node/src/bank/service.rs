@@ -142,9 +142,12 @@ pub(super) fn asked(row: &OrderRow) -> Result<(Act, Option<Signed<Instruction>>)
     Ok((asked.act, None))
 }
 
-/// What the order asks for, in words; none for a trade.
+/// What the order asks for, in words; none for a trade or a promotion.
 pub fn act_of(row: &OrderRow) -> Option<Act> {
-    if row.kind == OrderKind::Trade { None } else { asked(row).ok().map(|(act, _)| act) }
+    match row.kind {
+        OrderKind::Trade | OrderKind::Promotion => None,
+        OrderKind::Instruction | OrderKind::Act => asked(row).ok().map(|(act, _)| act),
+    }
 }
 
 fn not_possible(violation: Violation) -> No {

@@ -13,6 +13,7 @@ mod openapi;
 mod operator;
 mod orders;
 mod paths;
+mod promotions;
 mod requests;
 mod status;
 
@@ -167,6 +168,9 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route(routes::ACCOUNT_ACTS, post(desk::act))
         .route(routes::REQUESTS, post(requests::submit).layer(bulk()))
         .route(routes::INSTRUCTIONS, post(requests::instruct).layer(bulk()))
+        .route(routes::PROMOTIONS, post(promotions::promote).layer(bulk()))
+        .route(routes::PROMOTION, get(promotions::promotion))
+        .route(routes::PROMOTION_CODE, get(promotions::code))
         .route(routes::REQUEST, get(requests::request))
         .route(routes::REQUEST_EVENTS, get(events::order))
         .route(routes::IDENTITIES, get(identities::list))

@@ -22,6 +22,7 @@ pub(super) fn view(row: &OrderRow) -> RequestView {
             OrderKind::Trade => OrderKindView::Trade,
             OrderKind::Instruction => OrderKindView::Instruction,
             OrderKind::Act => OrderKindView::Act,
+            OrderKind::Promotion => OrderKindView::Promotion,
         },
         act: act_of(row).map(|act| act.to_string()),
         account: row.account.to_string(),
@@ -36,21 +37,26 @@ pub(super) fn view(row: &OrderRow) -> RequestView {
             price: execution.record().price.display(0),
             fee: execution.record().fee.to_string(),
         }),
-        refusal: refusal_of(row).map(|refusal| {
-            let record = refusal.record();
-            RefusalView {
-                member: record.member.to_string(),
-                reason: record.reason.to_string(),
-                expected: record.expected.clone(),
-                found: record.found.clone(),
-                advice: record.reason.advice().to_owned(),
-                signed: base64(refusal.bytes()),
-            }
-        }),
+        refusal: refusal_view(row),
     }
 }
 
-const fn state(state: OrderState) -> RequestState {
+/// A row's refusal as clients see it.
+pub(super) fn refusal_view(row: &OrderRow) -> Option<RefusalView> {
+    refusal_of(row).map(|refusal| {
+        let record = refusal.record();
+        RefusalView {
+            member: record.member.to_string(),
+            reason: record.reason.to_string(),
+            expected: record.expected.clone(),
+            found: record.found.clone(),
+            advice: record.reason.advice().to_owned(),
+            signed: base64(refusal.bytes()),
+        }
+    })
+}
+
+pub(super) const fn state(state: OrderState) -> RequestState {
     match state {
         OrderState::Received => RequestState::Received,
         OrderState::Endorsed => RequestState::Endorsed,
@@ -59,5 +65,6 @@ const fn state(state: OrderState) -> RequestState {
         OrderState::Committed => RequestState::Committed,
         OrderState::Refused => RequestState::Refused,
         OrderState::Expired => RequestState::Expired,
+        OrderState::Referred => RequestState::Referred,
     }
 }

@@ -74,12 +74,23 @@ async fn hand_in(
     source: Source,
     wait_ms: u64,
 ) -> Result<Json<RequestView>, Failure> {
+    let row = submitted(shared, kind, bytes, evidence, source).await?;
+    finally(shared, row, wait_ms).await
+}
+
+/// Gives what was handed in to the bank; where it stands once it is durable.
+pub(super) async fn submitted(
+    shared: &Shared,
+    kind: OrderKind,
+    bytes: Vec<u8>,
+    evidence: Vec<types::Evidence>,
+    source: Source,
+) -> Result<OrderRow, Failure> {
     let evidence = evidence.into_iter().enumerate().map(|(at, shown)| shown_evidence(at, shown));
     let evidence = evidence.collect::<Result<Vec<_>, _>>()?;
     let Source { source, idempotency_key } = source;
     let handed_in = HandedIn { kind, bytes, evidence, source, idempotency_key };
-    let row = shared.call(|reply| Call::Submit { handed_in, reply }).await?;
-    finally(shared, row, wait_ms).await
+    shared.call(|reply| Call::Submit { handed_in, reply }).await
 }
 
 fn shown_evidence(at: usize, shown: types::Evidence) -> Result<Evidence, Failure> {

@@ -65,6 +65,7 @@ impl Node {
                 }
                 RoleEffect::StoreCounter(account, counter) => writes.counters.push((*account, *counter)),
                 RoleEffect::StoreAnswer(row) => writes.answers.push(row),
+                RoleEffect::StoreReferral(row) => writes.referrals.push(row),
                 RoleEffect::KeepTurnedAway(row) => writes.turned_away.push(row),
                 RoleEffect::UseUpVerifier { account, kind, stored } => used_up.push((*account, kind.as_str(), stored)),
                 RoleEffect::StoreVerifier(row) => writes.identities.put.push(row),
@@ -103,6 +104,7 @@ impl Node {
                 | RoleEffect::KeepTurnedAway(_)
                 | RoleEffect::StoreCounter(..)
                 | RoleEffect::StoreAnswer(_)
+                | RoleEffect::StoreReferral(_)
                 | RoleEffect::UseUpVerifier { .. }
                 | RoleEffect::StoreAttempts(..)
                 | RoleEffect::StoreVerifier(_)

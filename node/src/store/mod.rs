@@ -9,6 +9,7 @@ mod blocks;
 mod book;
 mod orders;
 mod outbox;
+mod referrals;
 mod tables;
 mod verifiers;
 mod wal;
@@ -25,6 +26,7 @@ pub use blocks::Place;
 pub use book::{BookRow, Rewarded, asked};
 pub use orders::{OrderKind, OrderRow, OrderState, Step};
 pub use outbox::{AnswerRow, Reserved, RoleWrites};
+pub use referrals::ReferralRow;
 pub use verifiers::{EnrolmentKind, EnrolmentRow, VerifierRow};
 pub use wal::StoreLog;
 

@@ -20,6 +20,9 @@ pub enum OrderKind {
     /// An operator's act of servicing.
     #[n(2)]
     Act,
+    /// A customer's promotion.
+    #[n(3)]
+    Promotion,
 }
 
 /// Where an order stands at its bank.
@@ -47,12 +50,15 @@ pub enum OrderState {
     /// Final: not committed before its expiry.
     #[n(6)]
     Expired,
+    /// Final: the referral that it asks for is signed.
+    #[n(7)]
+    Referred,
 }
 
 impl OrderState {
     /// Whether nothing will change any more.
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Committed | Self::Refused | Self::Expired)
+        matches!(self, Self::Committed | Self::Refused | Self::Expired | Self::Referred)
     }
 
     /// Whether the institution is to be asked, or was.

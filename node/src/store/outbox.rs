@@ -6,7 +6,7 @@ use stemma_chain_format::cbor;
 use stemma_chain_format::hash::{AccountId, Link};
 
 use super::verifiers::{self, IdentityWrites};
-use super::{OrderRow, Store, StoreError, orders, short, tables};
+use super::{OrderRow, ReferralRow, Store, StoreError, orders, referrals, short, tables};
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -60,6 +60,8 @@ pub struct RoleWrites<'w> {
     pub counters: Vec<(AccountId, u64)>,
     /// Answers, new or changed.
     pub answers: Vec<&'w AnswerRow>,
+    /// Referrals.
+    pub referrals: Vec<&'w ReferralRow>,
     /// Verifiers and attempts.
     pub identities: IdentityWrites<'w>,
 }
@@ -71,6 +73,7 @@ impl RoleWrites<'_> {
             && self.turned_away.is_empty()
             && self.counters.is_empty()
             && self.answers.is_empty()
+            && self.referrals.is_empty()
             && self.identities.is_empty()
     }
 }
@@ -106,6 +109,7 @@ impl Store {
         orders::write_turned_away(&txn, &writes.turned_away)?;
         orders::write_counters(&txn, &writes.counters)?;
         write_answers(&txn, &writes.answers)?;
+        referrals::write(&txn, &writes.referrals)?;
         verifiers::write(&txn, &writes.identities)?;
         Ok(txn.commit()?)
     }

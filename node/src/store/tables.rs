@@ -52,6 +52,8 @@ pub(super) const ATTEMPTS: TableDefinition<'static, &str, &[u8]> = TableDefiniti
 pub(super) const ENROLMENT_LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("enrolment_log");
 /// Slot of a ring → CBOR order row: the last orders turned away because nobody proved to be the account's holder.
 pub(super) const TURNED_AWAY: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("turned_away");
+/// Half of a promotion's link → CBOR of the referral that answers it.
+pub(super) const REFERRALS: TableDefinition<'static, u128, &[u8]> = TableDefinition::new("referrals");
 /// Account id → the highest counter accepted at this bank.
 pub(super) const COUNTERS: TableDefinition<'static, [u8; 32], u64> = TableDefinition::new("counters");
 
@@ -91,6 +93,7 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(VERIFIERS)?;
     txn.open_table(ATTEMPTS)?;
     txn.open_table(ENROLMENT_LOG)?;
+    txn.open_table(REFERRALS)?;
     txn.open_table(COUNTERS)?;
     txn.open_table(ANSWERS)?;
     txn.open_table(ANSWER_NUMBERS)?;

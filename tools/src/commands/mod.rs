@@ -7,6 +7,7 @@ pub mod identity;
 pub mod instrument;
 pub mod key;
 pub mod node;
+pub mod promote;
 pub mod request;
 pub mod sandbox;
 pub mod service;

@@ -116,5 +116,6 @@ const fn name(state: RequestState) -> &'static str {
         RequestState::Committed => "committed",
         RequestState::Refused => "refused",
         RequestState::Expired => "expired",
+        RequestState::Referred => "referred",
     }
 }

@@ -16,6 +16,7 @@ use crate::customer::{CustomerArgs, member_id};
 use crate::error::{CliError, Exit};
 use crate::node::NodeArgs;
 use crate::output::{Output, pairs};
+use crate::referral;
 use crate::requests::{Terms, prepare, random, refusal_rows};
 use crate::units::{Units, parse_not_negative, parse_positive};
 
@@ -90,6 +91,9 @@ struct OrderTerms {
     /// The highest price to buy at, or the lowest to sell at
     #[arg(long, value_name = "PRICE")]
     limit: Option<String>,
+    /// A referral: the picture of its QR code (PNG or JPEG), a file with its text, or the text itself
+    #[arg(long, value_name = "IMAGE|TEXT")]
+    referral: Option<String>,
     /// The highest fee to accept, in cash; without it any fee is
     #[arg(long, value_name = "AMOUNT")]
     fee_max: Option<String>,
@@ -124,7 +128,13 @@ pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
         TradeCommand::Sell(args) => (Side::Sell, args),
         TradeCommand::DryRun(args) => return dry_run(&args, output).await,
     };
+    let referral = args.referral.as_deref().map(referral::read).transpose()?;
     let customer = args.customer.ready(output).await?;
+    if let Some(bytes) = &referral {
+        let height = customer.client.status().await?.height;
+        let promoted = referral::must_hold(bytes, &customer.genesis, side, &args.order.instrument, height)?;
+        output.detail(1, &format!("The referral is of account {}, by {}.", promoted.promoter, promoted.bank));
+    }
     let market = Market::of(&customer.client, &args.order.instrument, &customer.account).await?;
     let terms = Terms {
         network: customer.genesis.network(),
@@ -133,6 +143,7 @@ pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
         institution: member_id(args.order.instrument.issuer())?,
         counter: customer.counter,
         trade: market.trade(side, &args.order)?,
+        referral,
     };
     let prepared = prepare(terms, customer.key.signing_key(), &customer.identities, &random()?)
         .map_err(|violation| CliError::usage("the order is not valid").caused_by(&violation))?;

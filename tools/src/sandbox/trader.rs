@@ -144,6 +144,7 @@ impl Trader {
                 limit: order.limit,
                 fee_max: None,
             },
+            referral: None,
         };
         // Nobody but the customer can compute the salt, yet it is the same when an order is given again.
         let mut salt = blake3::Hasher::new_derive_key("stemma 2026 sandbox identity salt");
