@@ -4,6 +4,7 @@
 
 mod admit;
 mod answer;
+pub mod calendar;
 mod conditions;
 mod execute;
 mod products;
