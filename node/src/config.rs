@@ -8,8 +8,11 @@ use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::member::Member;
 use stemma_chain_format::registry::Registry;
 use stemma_keystore::{Passphrase, Purpose, ReadError, SecretKey};
-use stemma_node_api::config::NodeConfig;
+use stemma_node_api::config::{NodeConfig, PriceSource, PricesConfig};
 use zeroize::Zeroizing;
+
+/// Longest pause between two looks at a source of prices, in seconds.
+const POLL_S_MAX: u64 = 3_600;
 
 /// Everything a node is told, checked.
 pub struct Settings {
@@ -170,7 +173,7 @@ fn make_absolute(config: &mut NodeConfig, folder: &Path) {
         config.keys.validator.as_mut(),
         config.keys.passphrase_file.as_mut(),
         Some(&mut config.http.operator_token_file),
-        config.institution.prices.as_mut(),
+        config.institution.prices.file.as_mut(),
         config.bank.identity.as_mut(),
     ];
     for file in files.into_iter().flatten() {
@@ -202,6 +205,40 @@ fn check(config: &NodeConfig) -> Result<(), ConfigError> {
     if config.institution.fee_basis_points > 10_000 {
         let found = config.institution.fee_basis_points.to_string();
         return setting("institution.fee_basis_points", "at most 10000", found);
+    }
+    check_prices(&config.institution.prices)
+}
+
+fn check_prices(prices: &PricesConfig) -> Result<(), ConfigError> {
+    let setting = |field, expected: String, found: &str| {
+        Err(ConfigError::Setting { field, expected, found: found.to_owned() })
+    };
+    let source = prices.source;
+    let given = |is_given: bool| if is_given { "one" } else { "none" };
+    // A replay without a file is an institution that does not trade.
+    let (file, needs_file) = (prices.file.is_some(), source == PriceSource::Csv);
+    if (needs_file && !file) || (file && !needs_file && source != PriceSource::Replay) {
+        let expected = format!("{} with the source {source}", if needs_file { "a file" } else { "no file" });
+        return setting("institution.prices.file", expected, given(file));
+    }
+    let is_address = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+    match (&prices.url, source) {
+        (Some(url), PriceSource::Http) if is_address(url) => {}
+        (_, PriceSource::Http) => {
+            let found = given(prices.url.is_some());
+            return setting("institution.prices.url", "an http:// or https:// address".to_owned(), found);
+        }
+        (None, _) => {}
+        (Some(_), _) => {
+            return setting("institution.prices.url", format!("no address with the source {source}"), "one");
+        }
+    }
+    if !(1..=POLL_S_MAX).contains(&prices.poll_s) {
+        let expected = format!("1 to {POLL_S_MAX} s");
+        return setting("institution.prices.poll_s", expected, &prices.poll_s.to_string());
+    }
+    if prices.stale_after_s == Some(0) {
+        return setting("institution.prices.stale_after_s", "above 0".to_owned(), "0");
     }
     Ok(())
 }

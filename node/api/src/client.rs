@@ -12,7 +12,7 @@ use crate::routes;
 use crate::types::{
     AccountPage, AccountView, BlockView, ChainView, Committed, EnrolIdentity, EnrolmentPage, EnrolmentView,
     IdentityPage, InstrumentView, IssueCash, ListInstrument, Market, MemberView, MoveDay, OpenAccount, PathPage,
-    QueueView, RequestPage, RequestView, ServiceAct, Status, SubmitInstruction, SubmitRequest,
+    PricePage, PushPrices, QueueView, RequestPage, RequestView, ServiceAct, Status, SubmitInstruction, SubmitRequest,
 };
 
 /// Why a call failed.
@@ -335,6 +335,22 @@ impl Client {
     /// [`ClientError`].
     pub async fn move_day(&self, body: &MoveDay) -> Result<Market, ClientError> {
         self.send(Method::PUT, routes::MARKET, body).await
+    }
+
+    /// What an institution quotes now.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn prices(&self) -> Result<PricePage, ClientError> {
+        self.get(routes::PRICES).await
+    }
+
+    /// Gives an institution prices (operator); returns what it quotes then.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `conflict` for a price that is older than the one known, or of the future.
+    pub async fn push_prices(&self, body: &PushPrices) -> Result<PricePage, ClientError> {
+        self.send(Method::PUT, routes::PRICES, body).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

@@ -7,6 +7,7 @@ mod client;
 pub mod config;
 mod error;
 pub mod events;
+pub mod moment;
 pub mod routes;
 pub mod types;
 pub mod x509;

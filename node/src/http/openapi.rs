@@ -42,6 +42,8 @@ use super::Json;
         super::operator::list_instrument,
         super::market::market,
         super::market::move_day,
+        super::prices::prices,
+        super::prices::push,
     ),
     components(schemas(types::Status, stemma_node_api::ApiError)),
     modifiers(&OperatorToken)

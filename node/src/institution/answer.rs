@@ -39,7 +39,7 @@ impl Institution {
             return Ok(());
         }
         let verdict = match admit(&question, ledger) {
-            Admission::Judge => self.conditions(&question, ledger),
+            Admission::Judge => self.conditions(&question, ledger, now_ms),
             Admission::Refuse(no) => Err(no),
             Admission::Wait if self.parked.len() < PARKED_MAX => {
                 self.parked.push((slot, question));

@@ -8,6 +8,7 @@ use stemma_chain_format::refusal::RefusalReason as Why;
 use stemma_chain_format::registry::own_account;
 use stemma_chain_format::request::{Request, Side, Size};
 use stemma_chain_format::validate::VerifiedEndorsement;
+use stemma_node_api::moment;
 
 use super::Institution;
 
@@ -35,7 +36,12 @@ pub(super) struct Terms {
 
 impl Institution {
     /// Judges a question that was admitted.
-    pub(super) fn conditions(&self, question: &VerifiedEndorsement, ledger: &Ledger) -> Result<Terms, No> {
+    pub(super) fn conditions(
+        &self,
+        question: &VerifiedEndorsement,
+        ledger: &Ledger,
+        now_ms: u64,
+    ) -> Result<Terms, No> {
         let request = question.request().record();
         let trade = &request.trade;
         let listed = ledger.listing(&trade.instrument).ok_or_else(|| {
@@ -48,7 +54,7 @@ impl Institution {
         if quoted_in != trade.cash.code() {
             return Err(no(Why::NoPrice, format!("cash in {quoted_in}"), &trade.cash));
         }
-        let price = self.price(trade.instrument.code(), cash.listing.decimals)?;
+        let price = self.price(trade.instrument.code(), cash.listing.decimals, now_ms)?;
         limit_holds(request, price, cash.listing.decimals)?;
         let terms = self.size(request, price, listed.listing.decimals, listed.link)?;
         if let Some(fee_max) = trade.fee_max.filter(|fee_max| terms.fee > *fee_max) {
@@ -60,15 +66,19 @@ impl Institution {
         Ok(terms)
     }
 
-    fn price(&self, code: &str, cash_decimals: u8) -> Result<Price, No> {
-        let day = self.prices.day().unwrap_or("none yet");
-        let quoted = self
-            .prices
-            .quote(code)
-            .ok_or_else(|| no(Why::NoPrice, format!("a price for {code} on the trading day {day}"), "none"))?;
-        match Price::parse(quoted, cash_decimals) {
+    fn price(&self, code: &str, cash_decimals: u8, now_ms: u64) -> Result<Price, No> {
+        let Some(quote) = self.prices.quote(code) else {
+            return Err(no(Why::NoPrice, self.prices.missing(code), "none"));
+        };
+        if self.prices.is_stale(&quote, now_ms) {
+            let seconds = self.prices.stale_after_ms().div_euclid(1_000);
+            let expected = format!("a price for {code} that is at most {seconds} s old");
+            let found = format!("{} of {}, at {}", quote.text, moment::show(quote.time_ms), moment::show(now_ms));
+            return Err(no(Why::StalePrice, expected, found));
+        }
+        match Price::parse(&quote.text, cash_decimals) {
             Ok(price) if price.is_well_formed() => Ok(price),
-            _ => Err(no(Why::NoPrice, "a price above 0", quoted)),
+            _ => Err(no(Why::NoPrice, "a price above 0", quote.text)),
         }
     }
 

@@ -62,6 +62,9 @@ pub(super) const ANSWER_NUMBERS: TableDefinition<'static, u128, u64> = TableDefi
 /// Numbers of the answers that reserve something: executed, not yet committed or expired.
 pub(super) const OPEN_ANSWERS: TableDefinition<'static, u64, ()> = TableDefinition::new("open_answers");
 
+/// An institution's instrument code → (its last price as quoted, the price's time in Unix ms), of prices that were pushed or fetched.
+pub(super) const PRICES: TableDefinition<'static, &str, (&str, u64)> = TableDefinition::new("prices");
+
 /// Opens every table once, so that later reads find them.
 pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(META)?;
@@ -89,5 +92,6 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(ANSWERS)?;
     txn.open_table(ANSWER_NUMBERS)?;
     txn.open_table(OPEN_ANSWERS)?;
+    txn.open_table(PRICES)?;
     Ok(())
 }
