@@ -210,9 +210,8 @@ fn check(config: &NodeConfig) -> Result<(), ConfigError> {
 }
 
 fn check_prices(prices: &PricesConfig) -> Result<(), ConfigError> {
-    let setting = |field, expected: String, found: &str| {
-        Err(ConfigError::Setting { field, expected, found: found.to_owned() })
-    };
+    let setting =
+        |field, expected: String, found: &str| Err(ConfigError::Setting { field, expected, found: found.to_owned() });
     let source = prices.source;
     let given = |is_given: bool| if is_given { "one" } else { "none" };
     // A replay without a file is an institution that does not trade.
@@ -273,4 +272,45 @@ fn open_key(
         });
     }
     Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prices(text: &str) -> Result<PricesConfig, String> {
+        let prices: PricesConfig = toml::from_str(text).map_err(|e| e.to_string())?;
+        check_prices(&prices).map(|()| prices).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_source_of_prices_has_what_it_needs() {
+        let default = prices("").unwrap();
+        assert_eq!((default.poll_s, default.stale_after_ms()), (5, None));
+        assert_eq!(prices("file = 'p.csv'").unwrap(), PricesConfig::replay("p.csv".into()));
+        assert_eq!(prices("source = 'push'").unwrap().stale_after_ms(), Some(900_000));
+        prices("source = 'csv'\nfile = 'p.csv'\nstale_after_s = 5").unwrap();
+        prices("source = 'http'\nurl = 'https://feed.example/prices'\npoll_s = 1").unwrap();
+        for (text, said) in [
+            ("source = 'ftp'", "unknown variant"),
+            ("source = 'csv'", "institution.prices.file: expected a file with the source csv, found none"),
+            (
+                "source = 'push'\nfile = 'p.csv'",
+                "institution.prices.file: expected no file with the source push, found one",
+            ),
+            ("source = 'http'", "institution.prices.url: expected an http:// or https:// address, found none"),
+            (
+                "source = 'http'\nurl = 'ftp://key@x'",
+                "institution.prices.url: expected an http:// or https:// address, found one",
+            ),
+            ("url = 'http://x'", "institution.prices.url: expected no address with the source replay, found one"),
+            ("poll_s = 0", "institution.prices.poll_s: expected 1 to 3600 s, found 0"),
+            ("poll_s = 3601", "institution.prices.poll_s: expected 1 to 3600 s, found 3601"),
+            ("stale_after_s = 0", "institution.prices.stale_after_s: expected above 0, found 0"),
+            ("stale = 1", "unknown field"),
+        ] {
+            let e = prices(text).unwrap_err();
+            assert!(e.contains(said), "{text}: {e}");
+        }
+    }
 }

@@ -36,12 +36,7 @@ pub(super) struct Terms {
 
 impl Institution {
     /// Judges a question that was admitted.
-    pub(super) fn conditions(
-        &self,
-        question: &VerifiedEndorsement,
-        ledger: &Ledger,
-        now_ms: u64,
-    ) -> Result<Terms, No> {
+    pub(super) fn conditions(&self, question: &VerifiedEndorsement, ledger: &Ledger, now_ms: u64) -> Result<Terms, No> {
         let request = question.request().record();
         let trade = &request.trade;
         let listed = ledger.listing(&trade.instrument).ok_or_else(|| {

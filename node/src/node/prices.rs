@@ -72,5 +72,9 @@ fn page_of(institution: &Institution) -> PricePage {
         price: quote.text,
     };
     let stale_after_ms = Some(prices.stale_after_ms()).filter(|ms| *ms < u64::MAX);
-    PricePage { source: prices.source().to_string(), stale_after_ms, prices: prices.quotes().into_iter().map(view).collect() }
+    PricePage {
+        source: prices.source().to_string(),
+        stale_after_ms,
+        prices: prices.quotes().into_iter().map(view).collect(),
+    }
 }

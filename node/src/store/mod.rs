@@ -23,8 +23,9 @@ use stemma_chain_format::member::MemberId;
 pub use activity::TRADE as TRADE_ACTIVITY;
 pub use blocks::Place;
 pub use orders::{OrderKind, OrderRow, OrderState, Step};
-pub use prices::PriceRow;
+
 pub use outbox::{AnswerRow, Reserved, RoleWrites};
+pub use prices::PriceRow;
 pub use verifiers::{EnrolmentKind, EnrolmentRow, VerifierRow};
 pub use wal::StoreLog;
 

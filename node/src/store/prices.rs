@@ -48,3 +48,26 @@ impl Store {
         rows.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stemma_chain_format::hash::NetworkId;
+
+    use super::*;
+
+    #[test]
+    fn prices_are_there_when_the_store_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || {
+            let network = NetworkId::from_bytes([7; 32]);
+            Store::open(&folder.path().join("stemma.redb"), network, &"broker-a".parse().unwrap()).unwrap()
+        };
+        let row = |code: &str, text: &str, time_ms| PriceRow { code: code.to_owned(), text: text.to_owned(), time_ms };
+        let store = open();
+        store.put_prices(&[]).unwrap();
+        store.put_prices(&[row("IBM", "100", 1), row("AAPL", "189.10", 2)]).unwrap();
+        store.put_prices(&[row("IBM", "101", 3)]).unwrap();
+        drop(store);
+        assert_eq!(open().prices().unwrap(), [row("AAPL", "189.10", 2), row("IBM", "101", 3)]);
+    }
+}

@@ -83,7 +83,12 @@ impl Feed {
                 Err(e) => {
                     failures = failures.saturating_add(1);
                     let pause_s = pause(poll, failures).as_secs();
-                    tracing::warn!(failures, pause_s, "the price feed gave no prices, they stay as they are: {}", chain(&e));
+                    tracing::warn!(
+                        failures,
+                        pause_s,
+                        "the price feed gave no prices, they stay as they are: {}",
+                        chain(&e)
+                    );
                 }
             }
             tokio::time::sleep(pause(poll, failures)).await;

@@ -80,8 +80,7 @@ impl Quoted {
         if format!("a/{symbol}").parse::<InstrumentId>().is_err() {
             return Err(QuotedError::Symbol { found: beginning(symbol) });
         }
-        let wrong =
-            |source| QuotedError::Price { symbol: symbol.to_owned(), found: beginning(price), source };
+        let wrong = |source| QuotedError::Price { symbol: symbol.to_owned(), found: beginning(price), source };
         if price.len() > PRICE_BYTES_MAX {
             return Err(wrong(None));
         }
