@@ -55,7 +55,7 @@ pub enum Command {
     Identity(commands::identity::Args),
     /// Show and follow requests, instructions and acts
     Request(commands::request::Args),
-    /// Show what a node does: its state, a bank's queue and refusals
+    /// Show what a node does: its state, a bank's queue and refusals, an institution's prices
     Node(commands::node::Args),
     /// Buy or sell
     Trade(commands::trade::Args),

@@ -10,7 +10,7 @@ use super::calls::{conflict, wrong_role};
 use super::{Event, Node, NodeError};
 use crate::clock::now_ms;
 use crate::institution::Institution;
-use crate::institution::prices::{self, PushError, Quoted, Update};
+use crate::institution::prices::{self, PushError, Quote, Quoted, Update};
 use crate::store::PriceRow;
 
 /// Brings what a source finds to the node's thread.
@@ -65,7 +65,7 @@ impl Node {
 
 fn page_of(institution: &Institution) -> PricePage {
     let (prices, now_ms) = (institution.prices(), now_ms());
-    let view = |(symbol, quote)| PriceView {
+    let view = |(symbol, quote): (String, Quote)| PriceView {
         symbol,
         time: moment::show(quote.time_ms),
         stale: prices.is_stale(&quote, now_ms),

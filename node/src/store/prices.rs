@@ -59,7 +59,7 @@ mod tests {
     fn prices_are_there_when_the_store_is_opened_again() {
         let folder = tempfile::tempdir().unwrap();
         let open = || {
-            let network = NetworkId::from_bytes([7; 32]);
+            let network = NetworkId([7; 32]);
             Store::open(&folder.path().join("stemma.redb"), network, &"broker-a".parse().unwrap()).unwrap()
         };
         let row = |code: &str, text: &str, time_ms| PriceRow { code: code.to_owned(), text: text.to_owned(), time_ms };
