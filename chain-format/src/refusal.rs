@@ -114,8 +114,8 @@ reasons! {
     23 IdentityLocked "identity-locked" "Wait until the time given; then send the right evidence, or ask the bank.",
     /// The act breaks a rule of the account: its status, its holdings, its key.
     24 ActNotPossible "act-not-possible" "Change what the refusal names, then sign a new instruction.",
-    /// The instrument's price is too old to trade at.
-    25 StalePrice "stale-price" "Nothing was executed. Try again when the institution has a newer price.",
+    /// The institution's price is too old.
+    25 StalePrice "stale-price" "Wait until the institution has a new price.",
 }
 
 impl fmt::Display for RefusalReason {

@@ -12,13 +12,15 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use stemma_node_api::config::{NodeConfig, PriceSource, PricesConfig};
 use stemma_node_api::types::{MoveDay, PricePage, PriceView, PushPrices, PushedPrice, RequestState, RequestView};
 use stemma_node_api::{Client, ClientError, ErrorCode, moment, routes};
+use stemma_tests::binaries::binaries;
 use stemma_tests::customer::Customer;
 use stemma_tests::network::{AAPL, IBM, Network};
 use stemma_tests::wait::until;
@@ -128,8 +130,21 @@ async fn pushed_prices_are_traded_at_until_they_are_stale_and_survive_a_kill() {
     assert!(found.starts_with(&format!("190.00 of {}, at ", moment::show(last))), "{found}");
     // The other institution's replay is of any age.
     assert_eq!(buys(&mut alice, IBM).await.state, RequestState::Committed);
-    push(&client, vec![price("AAPL", "191.00", now_ms())]).await.unwrap();
+    let page = tool(&network, &["set-price", "AAPL=191.00"]);
+    assert_eq!((page["source"].as_str(), page["prices"][0]["stale"].as_bool()), (Some("push"), Some(false)));
     buys_at(&mut alice, 19_100).await;
+    assert_eq!(tool(&network, &["prices"])["prices"][0]["price"], "191.00");
+}
+
+/// Runs `stemma node …` as broker-a's operator.
+fn tool(network: &Network, arguments: &[&str]) -> Value {
+    let mut command = Command::new(&binaries().tool);
+    command.arg("node").args(arguments).arg("--json");
+    command.env("STEMMA_NODE", network.client("broker-a").url());
+    command.env("STEMMA_OPERATOR_TOKEN_FILE", network.home("broker-a").join("operator.token"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 async fn wrong_pushes_change_nothing(network: &Network, known: u64) {
@@ -139,13 +154,22 @@ async fn wrong_pushes_change_nothing(network: &Network, known: u64) {
         said(push(client, vec![price("MSFT", "31", now_ms()), price("AAPL", "1", known - 1_000)]).await);
     assert_eq!(code, ErrorCode::Conflict);
     let (older, newer) = (moment::show(known - 1_000), moment::show(known));
-    assert!(message.contains(&format!("AAPL: the price of {older} is older than the price known, of {newer}")), "{message}");
+    assert!(
+        message.contains(&format!("AAPL: the price of {older} is older than the price known, of {newer}")),
+        "{message}"
+    );
     let ahead = now_ms() + 90_000;
     let (code, message) = said(push(client, vec![price("AAPL", "1", ahead)]).await);
     assert_eq!(code, ErrorCode::Conflict);
-    assert!(message.contains(&format!("AAPL: the price of {} is more than 60 s ahead", moment::show(ahead))), "{message}");
-    for wrong in [price("AAPL", "1,5", known), price("aapl", "1", known), PushedPrice { time: "now".to_owned(), ..price("AAPL", "1", known) }]
-    {
+    assert!(
+        message.contains(&format!("AAPL: the price of {} is more than 60 s ahead", moment::show(ahead))),
+        "{message}"
+    );
+    for wrong in [
+        price("AAPL", "1,5", known),
+        price("aapl", "1", known),
+        PushedPrice { time: "now".to_owned(), ..price("AAPL", "1", known) },
+    ] {
         assert_eq!(said(push(client, vec![wrong]).await).0, ErrorCode::Malformed);
     }
     // Without the token, at another source, at another role, and a day where there are none.
@@ -254,7 +278,8 @@ async fn a_feed_may_serve_fail_hang_and_go_back_in_time() {
     // The price stands, the node trades at it and answers as ever.
     buys_at(&mut alice, 10_000).await;
     // Back in time, and far ahead: neither is taken; what comes beside them is.
-    let odd = [price("AAPL", "1.00", first - 1_000), price("MSFT", "2.00", now_ms() + 600_000), price("IBM", "3.00", first)];
+    let odd =
+        [price("AAPL", "1.00", first - 1_000), price("MSFT", "2.00", now_ms() + 600_000), price("IBM", "3.00", first)];
     feed.turn(feed_of(&odd)).await;
     until_quoted(&client, "IBM", "3.00").await;
     assert_eq!(quoted(&client, "AAPL").await.unwrap().price, "100.00");
@@ -272,7 +297,9 @@ async fn a_feed_may_serve_fail_hang_and_go_back_in_time() {
     network.connected().await;
     assert_eq!(quoted(&client, "AAPL").await.unwrap().price, "101.00");
     let log = network.process("broker-a").log();
-    for word in ["HTTP status 503", "not JSON of this form", "larger than 1048576 bytes", "cannot be reached", "is older than"] {
+    for word in
+        ["HTTP status 503", "not JSON of this form", "larger than 1048576 bytes", "cannot be reached", "is older than"]
+    {
         assert!(log.contains(word), "the log lacks {word:?}");
     }
     assert!(!log.contains("secret"), "the log shows the feed's address");

@@ -168,7 +168,7 @@ fn a_bad_line_of_a_price_file_is_named() {
         ("MSFT,30,yesterday", "line 4: MSFT: the time cannot be read"),
         ("AAPL,30,2026-11-26T09:30:00Z", "line 4: AAPL: there are two prices"),
         ("MSFT,30,2026-11-26T09:31:01Z", "line 4: MSFT: the time 2026-11-26T09:31:01Z is more than 60 s ahead"),
-        ("MSFT,30", "it is not CSV with the columns symbol, price, time: CSV error: record 3 (line: 4, byte: 77)"),
+        ("MSFT,30", "it is not CSV with the columns symbol, price, time: CSV error: record 3 (line: 4, byte: 80)"),
         ("MSFT,30,2026-11-26T09:3", "line 4: MSFT: the time cannot be read"),
     ] {
         let e = parse(&format!("{good}{line}\n")).unwrap_err();
