@@ -125,7 +125,8 @@ fn show_prices(page: &PricePage, output: &Output) -> Result<(), CliError> {
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["symbol", "price", "time", ""]);
     for one in &page.prices {
-        table.add_row([&one.symbol, &one.price, &one.time, if one.stale { "stale" } else { "" }]);
+        let age = if one.stale { "stale" } else { "" };
+        table.add_row([one.symbol.as_str(), one.price.as_str(), one.time.as_str(), age]);
     }
     output.data(page, &format!("Prices from {}, to trade at where they are {age}.\n{table}\n", page.source))
 }
