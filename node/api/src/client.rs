@@ -8,11 +8,12 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
 use crate::events::OrderEvents;
+use crate::prices::{PricePage, PushPrices};
 use crate::routes;
 use crate::types::{
     AccountPage, AccountView, BlockView, ChainView, Committed, EnrolIdentity, EnrolmentPage, EnrolmentView,
     IdentityPage, InstrumentView, IssueCash, ListInstrument, Market, MemberView, MoveDay, OpenAccount, PathPage,
-    PricePage, PushPrices, QueueView, RequestPage, RequestView, ServiceAct, Status, SubmitInstruction, SubmitRequest,
+    QueueView, RequestPage, RequestView, ServiceAct, Status, SubmitInstruction, SubmitRequest,
 };
 
 /// Why a call failed.

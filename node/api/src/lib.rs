@@ -8,6 +8,7 @@ pub mod config;
 mod error;
 pub mod events;
 pub mod moment;
+pub mod prices;
 pub mod routes;
 pub mod types;
 pub mod x509;

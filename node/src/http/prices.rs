@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use stemma_node_api::ApiError;
-use stemma_node_api::types::{PricePage, PushPrices};
+use stemma_node_api::prices::{PricePage, PushPrices};
 
 use super::operator::Operator;
 use super::{Failure, Json, Shared, malformed};

@@ -16,7 +16,8 @@ use stemma_chain_format::validate::{VerifiedEndorsement, VerifiedEntry};
 use stemma_consensus::engine::TimerId;
 use stemma_consensus::sync::SyncedBlock;
 use stemma_node_api::ApiError;
-use stemma_node_api::types::{Committed, ListInstrument, Market, PricePage};
+use stemma_node_api::prices::PricePage;
+use stemma_node_api::types::{Committed, ListInstrument, Market};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 

@@ -1,7 +1,7 @@
 //! An institution's prices come in: from the source that is looked at beside this thread, or from the operator.
 
 use stemma_node_api::config::PricesConfig;
-use stemma_node_api::types::{PricePage, PriceView};
+use stemma_node_api::prices::{PricePage, PriceView};
 use stemma_node_api::{ApiError, moment};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;

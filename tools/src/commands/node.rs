@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use stemma_node_api::moment;
-use stemma_node_api::types::{PathView, PricePage, PushPrices, PushedPrice};
+use stemma_node_api::prices::{PricePage, PushPrices, PushedPrice};
+use stemma_node_api::types::PathView;
 
 use super::request::line;
 use crate::error::{CliError, Exit};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use stemma_node_api::types::PushedPrice;
+use stemma_node_api::prices::PushedPrice;
 use tokio::sync::mpsc;
 
 use super::quote::{QuotedError, read_all};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use stemma_chain_format::amount::{AmountError, Price};
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_node_api::moment::{self, MomentError};
-use stemma_node_api::types::PushedPrice;
+use stemma_node_api::prices::PushedPrice;
 
 /// Most prices in one list, and instruments with a price beyond which no list brings others.
 pub(super) const QUOTES_MAX: usize = 10_000;

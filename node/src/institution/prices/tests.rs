@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use stemma_node_api::types::PushedPrice;
+use stemma_node_api::prices::PushedPrice;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
