@@ -10,8 +10,11 @@ use stemma_chain_format::limits::{DECIMALS_MAX, RISK_CLASS_MAX};
 use stemma_chain_format::member::Member;
 use stemma_chain_format::registry::Registry;
 use stemma_keystore::{Passphrase, Purpose, ReadError, SecretKey};
-use stemma_node_api::config::{ConditionsConfig, NodeConfig};
+use stemma_node_api::config::{ConditionsConfig, NodeConfig, PriceSource, PricesConfig};
 use zeroize::Zeroizing;
+
+/// Longest pause between two looks at a source of prices, in seconds.
+const POLL_S_MAX: u64 = 3_600;
 
 /// Everything a node is told, checked.
 pub struct Settings {
@@ -172,7 +175,7 @@ fn make_absolute(config: &mut NodeConfig, folder: &Path) {
         config.keys.validator.as_mut(),
         config.keys.passphrase_file.as_mut(),
         Some(&mut config.http.operator_token_file),
-        config.institution.prices.as_mut(),
+        config.institution.prices.file.as_mut(),
         config.bank.identity.as_mut(),
     ];
     for file in files.into_iter().flatten() {
@@ -227,6 +230,39 @@ fn check_conditions(conditions: &ConditionsConfig) -> Result<(), ConfigError> {
             return setting(field, "decimal numbers above 0, such as 1000.00", format!("{text:?} for {code}"));
         }
     }
+    check_prices(&config.institution.prices)
+}
+
+fn check_prices(prices: &PricesConfig) -> Result<(), ConfigError> {
+    let setting =
+        |field, expected: String, found: &str| Err(ConfigError::Setting { field, expected, found: found.to_owned() });
+    let source = prices.source;
+    let given = |is_given: bool| if is_given { "one" } else { "none" };
+    // A replay without a file is an institution that does not trade.
+    let (file, needs_file) = (prices.file.is_some(), source == PriceSource::Csv);
+    if (needs_file && !file) || (file && !needs_file && source != PriceSource::Replay) {
+        let expected = format!("{} with the source {source}", if needs_file { "a file" } else { "no file" });
+        return setting("institution.prices.file", expected, given(file));
+    }
+    let is_address = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+    match (&prices.url, source) {
+        (Some(url), PriceSource::Http) if is_address(url) => {}
+        (_, PriceSource::Http) => {
+            let found = given(prices.url.is_some());
+            return setting("institution.prices.url", "an http:// or https:// address".to_owned(), found);
+        }
+        (None, _) => {}
+        (Some(_), _) => {
+            return setting("institution.prices.url", format!("no address with the source {source}"), "one");
+        }
+    }
+    if !(1..=POLL_S_MAX).contains(&prices.poll_s) {
+        let expected = format!("1 to {POLL_S_MAX} s");
+        return setting("institution.prices.poll_s", expected, &prices.poll_s.to_string());
+    }
+    if prices.stale_after_s == Some(0) {
+        return setting("institution.prices.stale_after_s", "above 0".to_owned(), "0");
+    }
     Ok(())
 }
 
@@ -260,4 +296,45 @@ fn open_key(
         });
     }
     Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prices(text: &str) -> Result<PricesConfig, String> {
+        let prices: PricesConfig = toml::from_str(text).map_err(|e| e.to_string())?;
+        check_prices(&prices).map(|()| prices).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_source_of_prices_has_what_it_needs() {
+        let default = prices("").unwrap();
+        assert_eq!((default.poll_s, default.stale_after_ms()), (5, None));
+        assert_eq!(prices("file = 'p.csv'").unwrap(), PricesConfig::replay("p.csv".into()));
+        assert_eq!(prices("source = 'push'").unwrap().stale_after_ms(), Some(900_000));
+        prices("source = 'csv'\nfile = 'p.csv'\nstale_after_s = 5").unwrap();
+        prices("source = 'http'\nurl = 'https://feed.example/prices'\npoll_s = 1").unwrap();
+        for (text, said) in [
+            ("source = 'ftp'", "unknown variant"),
+            ("source = 'csv'", "institution.prices.file: expected a file with the source csv, found none"),
+            (
+                "source = 'push'\nfile = 'p.csv'",
+                "institution.prices.file: expected no file with the source push, found one",
+            ),
+            ("source = 'http'", "institution.prices.url: expected an http:// or https:// address, found none"),
+            (
+                "source = 'http'\nurl = 'ftp://key@x'",
+                "institution.prices.url: expected an http:// or https:// address, found one",
+            ),
+            ("url = 'http://x'", "institution.prices.url: expected no address with the source replay, found one"),
+            ("poll_s = 0", "institution.prices.poll_s: expected 1 to 3600 s, found 0"),
+            ("poll_s = 3601", "institution.prices.poll_s: expected 1 to 3600 s, found 3601"),
+            ("stale_after_s = 0", "institution.prices.stale_after_s: expected above 0, found 0"),
+            ("stale = 1", "unknown field"),
+        ] {
+            let e = prices(text).unwrap_err();
+            assert!(e.contains(said), "{text}: {e}");
+        }
+    }
 }

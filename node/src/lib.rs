@@ -5,6 +5,7 @@
 //! [`ledger`] is what every role does with blocks and proofs.
 
 pub mod bank;
+pub mod calendar;
 pub mod clock;
 pub mod config;
 pub mod error;

@@ -11,6 +11,7 @@ mod event;
 mod exchange;
 mod paths;
 mod perform;
+mod prices;
 mod verifier;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -30,12 +31,14 @@ pub use event::{Call, CallReply, Event, Issue};
 use crate::bank::{Bank, BankParts, Desk};
 use crate::clock::now_ms;
 use crate::config::Settings;
-use crate::institution::{Institution, Prices, PricesError};
+use crate::institution::prices::ReplayError;
+use crate::institution::{Institution, Prices};
 use crate::ledger::StoreSink;
 use crate::role::{Answer, RoleEffect};
 use crate::store::{EnrolmentRow, OrderRow, Store, StoreError, StoreLog};
 use event::Asked;
 use stemma_net::{NetHandle, PeerId};
+use stemma_node_api::config::PriceSource;
 use stemma_node_api::types::Status;
 
 /// Most events that wait; whoever brings more waits too.
@@ -60,7 +63,7 @@ pub enum NodeError {
     Engine(#[source] EngineError),
     /// The price file does not have the day that trading stood at.
     #[error("the price file does not fit the store")]
-    Prices(#[source] PricesError),
+    Prices(#[source] ReplayError),
     /// The thread that checks signatures could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -161,6 +164,9 @@ impl Node {
         let verifier = verifier::start(settings.registry.clone(), events.clone()).map_err(NodeError::Thread)?;
         let peers = members.iter().map(|(peer, member)| (member.clone(), *peer)).collect();
         let (bank, institution) = roles(&settings, &store, desk)?;
+        if institution.is_some() {
+            prices::follow(&settings.config.institution.prices, &runtime, events.clone());
+        }
         Ok(Self {
             settings,
             store,
@@ -242,6 +248,7 @@ impl Node {
             }
             Event::Identified(outcome) => self.on_identified(outcome),
             Event::Enrolled(enrolled) => self.on_enrolled(enrolled),
+            Event::Prices(update) => self.on_prices(update),
             Event::Blocks { peer, blocks } => self.on_blocks(peer, blocks),
             Event::Fetched(entries) => {
                 if let Some(entries) = entries {
@@ -307,12 +314,10 @@ fn roles(
         }
         Role::Institution => {
             let config = settings.config.institution.clone();
-            let mut prices = match &config.prices {
-                Some(path) => Prices::read(path).map_err(NodeError::Prices)?,
-                None => Prices::default(),
-            };
-            if let Some(day) = store.note(DAY_NOTE)? {
-                prices.set_day(&day).map_err(NodeError::Prices)?;
+            let now_ms = now_ms();
+            let mut prices = Prices::open(&config.prices, store.prices()?, now_ms).map_err(NodeError::Prices)?;
+            if let (PriceSource::Replay, Some(day)) = (prices.source(), store.note(DAY_NOTE)?) {
+                prices.set_day(&day, now_ms).map_err(NodeError::Prices)?;
             }
             let institution = Institution::open(id, network, key, config, prices, store.clone())?;
             Ok((None, Some(institution)))

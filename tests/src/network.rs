@@ -8,7 +8,7 @@ use ed25519_dalek::SigningKey;
 use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::keys::PublicKey;
 use stemma_node_api::Client;
-use stemma_node_api::config::NodeConfig;
+use stemma_node_api::config::{NodeConfig, PriceSource};
 use stemma_node_api::types::{IssueCash, MoveDay, OpenAccount, Status};
 use stemma_tools::cli::Global;
 use stemma_tools::output::Output;
@@ -94,7 +94,9 @@ impl Network {
         let quiet = Output::new(&Global { quiet: true, ..Global::default() });
         let mut progress = quiet.progress("", None);
         setup::run(&clients, &self.folder, &mut self.state, &prices, &mut progress).await.unwrap();
-        for institution in INSTITUTIONS {
+        let is_replay =
+            |member: &&str| read_config(&self.folder.node(member)).institution.prices.source == PriceSource::Replay;
+        for institution in INSTITUTIONS.into_iter().filter(is_replay) {
             self.client(institution).move_day(&MoveDay { day: DAY.to_owned() }).await.unwrap();
         }
         self.agreed().await;

@@ -57,7 +57,7 @@ pub enum Command {
     Request(commands::request::Args),
     /// Show what is listed; list and change instruments, as their issuer's operator
     Instrument(commands::instrument::Args),
-    /// Show what a node does: its state, a bank's queue and refusals
+    /// Show what a node does: its state, a bank's queue and refusals, an institution's prices
     Node(commands::node::Args),
     /// Buy or sell
     Trade(commands::trade::Args),

@@ -120,9 +120,7 @@ fn link<T: Record>(bytes: Vec<u8>) -> Result<String, Violation> {
 }
 
 fn decode(vector: &Vector) -> Result<String, Violation> {
-    use stemma_chain_format::{
-        account, announcement, execution, instruction, listing, promotion, refusal, servicing,
-    };
+    use stemma_chain_format::{account, announcement, execution, instruction, listing, promotion, refusal, servicing};
     let bytes = vector.bytes();
     let digest = Digest::of(&bytes).to_string();
     match vector.record.as_str() {

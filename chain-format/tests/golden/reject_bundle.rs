@@ -61,9 +61,12 @@ fn stages(world: &World) -> Vec<Vector> {
         case.reject("chain-repeated", "A chain stands twice.", counter("lineage[3].request.counter"), &|b| {
             b.lineage.insert(2, b.lineage[2].clone())
         }),
-        case.reject("chain-foreign", "Another account's chain, whose listing is not there.", (Rule::Listing, "lineage[2]"), &|b| {
-            b.lineage.insert(2, bobs[2].clone())
-        }),
+        case.reject(
+            "chain-foreign",
+            "Another account's chain, whose listing is not there.",
+            (Rule::Listing, "lineage[2]"),
+            &|b| b.lineage.insert(2, bobs[2].clone()),
+        ),
         case.reject("opening-dropped", "The opening is left out.", sequence("lineage[0]"), &|b| {
             b.lineage.remove(0);
         }),

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::catalogue::{ChangeListing, DryRun, DryRunView, InstrumentView, ListInstrument};
 use crate::error::ApiError;
 use crate::events::OrderEvents;
+use crate::prices::{PricePage, PushPrices};
 use crate::routes;
 use crate::types::{
     AccountPage, AccountView, BlockView, ChainView, Committed, EnrolIdentity, EnrolmentPage, EnrolmentView,
@@ -376,6 +377,22 @@ impl Client {
     /// [`ClientError`].
     pub async fn move_day(&self, body: &MoveDay) -> Result<Market, ClientError> {
         self.send(Method::PUT, routes::MARKET, body).await
+    }
+
+    /// What an institution quotes now.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn prices(&self) -> Result<PricePage, ClientError> {
+        self.get(routes::PRICES).await
+    }
+
+    /// Gives an institution prices (operator); returns what it quotes then.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `conflict` for a price that is older than the one known, or of the future.
+    pub async fn push_prices(&self, body: &PushPrices) -> Result<PricePage, ClientError> {
+        self.send(Method::PUT, routes::PRICES, body).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

@@ -183,9 +183,8 @@ impl Default for BankConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InstitutionConfig {
-    /// Prices: a CSV file with the columns date, symbol, close. Required to trade.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prices: Option<PathBuf>,
+    /// Where prices and net asset values come from, and how old they may be.
+    pub prices: PricesConfig,
     /// The trading conditions, beside the terms of each listing.
     pub conditions: ConditionsConfig,
 }
@@ -231,5 +230,73 @@ impl ConditionsConfig {
     pub fn line_percent(&self, level: u8) -> u8 {
         let percent = self.credit_line_percent.get(usize::from(level)).or(self.credit_line_percent.last());
         percent.copied().unwrap_or(100)
+    }
+}
+
+/// Where an institution's prices come from (`[institution.prices]`). Without a price nothing is traded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PricesConfig {
+    /// `replay`, `csv`, `http` or `push`. Default `replay`.
+    pub source: PriceSource,
+    /// For `replay`, a CSV file with the columns date, symbol, close; for `csv`, one with symbol, price, time (RFC 3339). Others
+    /// replace it by renaming a finished file over it. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// For `http`: what is fetched, an `http://` or `https://` address that answers
+    /// `{"prices":[{"symbol":"AAPL","price":"189.10","time":"2026-11-26T09:30:00Z"}]}`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// For `csv` and `http`: how often the source is asked, in seconds, from 1 to 3,600. Default 5.
+    pub poll_s: u64,
+    /// How old a price may be to trade at it, in seconds. Default 900; with `replay`, whose days are long past, without limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale_after_s: Option<u64>,
+}
+
+impl Default for PricesConfig {
+    fn default() -> Self {
+        Self { source: PriceSource::Replay, file: None, url: None, poll_s: 5, stale_after_s: None }
+    }
+}
+
+impl PricesConfig {
+    /// Prices of a file by days, the trading day moved by the operator.
+    #[must_use]
+    pub fn replay(file: PathBuf) -> Self {
+        Self { file: Some(file), ..Self::default() }
+    }
+
+    /// How old a price may be, in milliseconds; nothing where any age will do.
+    #[must_use]
+    pub fn stale_after_ms(&self) -> Option<u64> {
+        const DEFAULT_S: u64 = 900;
+        let default = (self.source != PriceSource::Replay).then_some(DEFAULT_S);
+        Some(self.stale_after_s.or(default)?.saturating_mul(1_000))
+    }
+}
+
+/// Where prices come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PriceSource {
+    /// A CSV file of closing prices by day; the operator moves the trading day (`PUT /v1/market`).
+    Replay,
+    /// A CSV file that others write; it is read again when it changes.
+    Csv,
+    /// A feed that is fetched.
+    Http,
+    /// The operator (`PUT /v1/prices`).
+    Push,
+}
+
+impl std::fmt::Display for PriceSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Replay => "replay",
+            Self::Csv => "csv",
+            Self::Http => "http",
+            Self::Push => "push",
+        })
     }
 }

@@ -8,6 +8,8 @@ mod client;
 pub mod config;
 mod error;
 pub mod events;
+pub mod moment;
+pub mod prices;
 pub mod qr;
 pub mod routes;
 pub mod types;

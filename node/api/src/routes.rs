@@ -64,5 +64,7 @@ pub const DRY_RUN: &str = "/v1/dry-run";
 pub const ISSUANCES: &str = "/v1/issuances";
 /// The trading day of an institution, and its prices; an operator moves it by PUT.
 pub const MARKET: &str = "/v1/market";
+/// What an institution quotes, with the time of each price; an operator pushes prices by PUT.
+pub const PRICES: &str = "/v1/prices";
 /// The OpenAPI document.
 pub const OPENAPI: &str = "/v1/openapi.json";

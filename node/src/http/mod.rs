@@ -13,6 +13,7 @@ mod openapi;
 mod operator;
 mod orders;
 mod paths;
+mod prices;
 mod promotions;
 mod requests;
 mod status;
@@ -186,6 +187,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route(routes::DRY_RUN, post(catalogue::dry_run))
         .route(routes::ISSUANCES, post(operator::issue))
         .route(routes::MARKET, get(market::market).put(market::move_day))
+        .route(routes::PRICES, get(prices::prices).put(prices::push))
         .route(routes::OPENAPI, get(openapi::document))
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)

@@ -47,6 +47,8 @@ use super::Json;
         super::catalogue::dry_run,
         super::market::market,
         super::market::move_day,
+        super::prices::prices,
+        super::prices::push,
     ),
     components(schemas(types::Status, stemma_node_api::ApiError)),
     modifiers(&OperatorToken)

@@ -9,9 +9,12 @@ use stemma_chain_format::member::OwnAccount;
 use stemma_chain_format::refusal::RefusalReason as Why;
 use stemma_chain_format::registry::own_account;
 use stemma_chain_format::request::{Side, Size};
+use stemma_node_api::moment;
 
 use super::Institution;
 use super::case::Case;
+use crate::calendar;
+use crate::error::chain;
 use crate::store::asked;
 
 /// Milliseconds of a day, by which lock-ups are counted.
@@ -83,7 +86,7 @@ impl Institution {
     /// Judges a case by every rule; the deal that it may be.
     pub(super) fn judge(&self, case: &Case<'_>, ledger: &Ledger, now_ms: u64, judge: &mut Judge) -> Result<Deal, No> {
         self.before_the_price(case, now_ms, judge)?;
-        let price = self.price(case)?;
+        let price = self.price(case, now_ms, judge)?;
         let deal = size(case, price)?;
         self.with_the_price(case, &deal, ledger, now_ms, judge)?;
         Ok(deal)
@@ -104,6 +107,17 @@ impl Institution {
             let suited = self.config.conditions.level_for_risk(class);
             let told = || (format!("credit level {suited} or above for risk class {class}"), level.to_string());
             judge.require(Why::UnsuitableProduct, level >= suited, told)?;
+        }
+        if let Some(hours) = &terms.hours {
+            let closed = calendar::is_open(hours, now_ms).err();
+            let told = || {
+                let found = closed.as_ref().map_or("within them".to_owned(), chain);
+                (
+                    format!("a time within {}, {}", calendar::show_sessions(&hours.sessions).join(", "), hours.zone),
+                    found,
+                )
+            };
+            judge.require(Why::OutsideHours, closed.is_none(), told)?;
         }
         self.is_no_duplicate(case, now_ms, judge)
     }
@@ -216,16 +230,20 @@ impl Institution {
         judge.require(Why::InstitutionOutOfCash, free >= deal.cost, told)
     }
 
-    fn price(&self, case: &Case<'_>) -> Result<Price, No> {
+    fn price(&self, case: &Case<'_>, now_ms: u64, judge: &mut Judge) -> Result<Price, No> {
         let code = case.trade.instrument.code();
-        let day = self.prices.day().unwrap_or("none yet");
-        let quoted = self
-            .prices
-            .quote(code)
-            .ok_or_else(|| no(Why::NoPrice, format!("a price for {code} on the trading day {day}"), "none"))?;
-        match Price::parse(quoted, case.cash_decimals) {
+        let Some(quote) = self.prices.quote(code) else {
+            return Err(no(Why::NoPrice, self.prices.missing(code), "none"));
+        };
+        let told = || {
+            let seconds = self.prices.stale_after_ms().div_euclid(1_000);
+            let expected = format!("a price for {code} that is at most {seconds} s old");
+            (expected, format!("{} of {}, at {}", quote.text, moment::show(quote.time_ms), moment::show(now_ms)))
+        };
+        judge.require(Why::StalePrice, !self.prices.is_stale(&quote, now_ms), told)?;
+        match Price::parse(&quote.text, case.cash_decimals) {
             Ok(price) if price.is_well_formed() => Ok(price),
-            _ => Err(no(Why::NoPrice, "a price above 0", quoted)),
+            _ => Err(no(Why::NoPrice, "a price above 0", quote.text)),
         }
     }
 }
@@ -274,6 +292,6 @@ fn misconfigured(setting: &str, e: AmountError) -> No {
 }
 
 fn unreadable(e: &crate::store::StoreError) -> No {
-    tracing::error!(error = %crate::error::chain(e), "a read of the store failed");
+    tracing::error!(error = %chain(e), "a read of the store failed");
     no(Why::Busy, "a book that can be read", "a failure of the store")
 }

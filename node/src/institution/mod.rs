@@ -7,7 +7,7 @@ mod answer;
 mod case;
 mod conditions;
 mod execute;
-mod products;
+pub mod prices;
 mod try_out;
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use stemma_chain_format::member::MemberId;
 use stemma_chain_format::validate::VerifiedEndorsement;
 use stemma_node_api::config::InstitutionConfig;
 
-pub use products::{Prices, PricesError};
+pub use prices::Prices;
 
 use crate::role::QuestionSlot;
 use crate::store::{AnswerRow, Store, StoreError};
@@ -92,7 +92,7 @@ impl Institution {
         &self.prices
     }
 
-    /// The prices, to move their day.
+    /// The prices, to change them.
     pub fn prices_mut(&mut self) -> &mut Prices {
         &mut self.prices
     }

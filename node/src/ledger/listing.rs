@@ -5,6 +5,7 @@ use stemma_chain_format::amount::Amount;
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::hash::NetworkId;
+use stemma_chain_format::hours::TradingHours;
 use stemma_chain_format::instrument::{InstrumentId, InstrumentKind};
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::lineage::Listed;
@@ -12,7 +13,9 @@ use stemma_chain_format::listing::{FeeSchedule, Listing, ListingStatus, Terms};
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::validate::{self, VerifiedEntry};
-use stemma_node_api::catalogue::{ChangeListing, InstrumentView, ListInstrument, TermsView};
+use stemma_node_api::catalogue::{ChangeListing, HoursView, InstrumentView, ListInstrument, TermsView};
+
+use crate::calendar;
 
 /// Why a listing was not made.
 #[derive(Debug, thiserror::Error)]
@@ -143,10 +146,26 @@ fn terms_of(view: &TermsView) -> Result<Terms, ListingError> {
             sell_basis_points: view.fee_sell_basis_points,
             least: read("terms.fee_least", &view.fee_least)?,
         },
-        hours: None,
+        hours: view.hours.as_ref().map(hours_of).transpose()?,
         credit_level_min: view.credit_level_min,
         risk_class: view.risk_class,
         lock_up_days: view.lock_up_days,
+    })
+}
+
+fn hours_of(view: &HoursView) -> Result<TradingHours, ListingError> {
+    let malformed = |field, reason: String| ListingError::Malformed { field, reason };
+    if !calendar::zone_exists(&view.zone) {
+        let reason =
+            format!("the time zone database knows no {:?}; names are written such as Europe/Zurich", view.zone);
+        return Err(malformed("terms.hours.zone", reason));
+    }
+    let sessions = calendar::parse_sessions(view.sessions.iter().map(String::as_str));
+    let holidays = calendar::parse_holidays(view.holidays.iter().map(String::as_str));
+    Ok(TradingHours {
+        zone: view.zone.clone(),
+        sessions: sessions.map_err(|e| malformed("terms.hours.sessions", e.to_string()))?,
+        holidays: holidays.map_err(|e| malformed("terms.hours.holidays", e.to_string()))?,
     })
 }
 
@@ -159,7 +178,11 @@ fn terms_view(terms: &Terms) -> TermsView {
         fee_buy_basis_points: terms.fees.buy_basis_points,
         fee_sell_basis_points: terms.fees.sell_basis_points,
         fee_least: terms.fees.least.to_string(),
-        hours: None,
+        hours: terms.hours.as_ref().map(|hours| HoursView {
+            zone: hours.zone.clone(),
+            sessions: calendar::show_sessions(&hours.sessions),
+            holidays: calendar::show_holidays(&hours.holidays),
+        }),
         credit_level_min: terms.credit_level_min,
         risk_class: terms.risk_class,
         lock_up_days: terms.lock_up_days,

@@ -14,6 +14,7 @@ use crate::clock::now_ms;
 use crate::config::Settings;
 use crate::error::chain;
 use crate::institution::Institution;
+use crate::institution::prices::ReplayError;
 use crate::ledger::{self, ListingError};
 use crate::role::RoleEffect;
 use crate::store::OrderRow;
@@ -84,6 +85,15 @@ impl Node {
             Call::MoveDay { day, reply } => {
                 let moved = self.move_day(&day)?;
                 let _gone = reply.send(moved);
+                Ok(())
+            }
+            Call::Prices { reply } => {
+                let _gone = reply.send(self.price_page());
+                Ok(())
+            }
+            Call::PushPrices { prices, reply } => {
+                let pushed = self.push_prices(prices)?;
+                let _gone = reply.send(pushed);
                 Ok(())
             }
             Call::Prove { account, reply } => {
@@ -171,8 +181,10 @@ impl Node {
     fn move_day(&mut self, day: &str) -> Result<Result<Market, ApiError>, NodeError> {
         let Some(institution) = &mut self.institution else { return Ok(Err(wrong_role("institution"))) };
         let before = institution.prices().day().map(str::to_owned);
-        if let Err(e) = institution.prices_mut().set_day(day) {
-            return Ok(Err(ApiError::new(ErrorCode::NotFound, chain(&e))));
+        match institution.prices_mut().set_day(day, now_ms()) {
+            Ok(()) => {}
+            Err(e @ ReplayError::NoReplay { .. }) => return Ok(Err(conflict(&e))),
+            Err(e) => return Ok(Err(ApiError::new(ErrorCode::NotFound, chain(&e)))),
         }
         if before.as_deref() != Some(day) {
             self.store.set_note(DAY_NOTE, day)?;
@@ -191,5 +203,6 @@ fn listing_refused(e: &ListingError) -> ApiError {
 
 fn market_of(institution: &Institution) -> Market {
     let prices = institution.prices();
-    Market { day: prices.day().map(str::to_owned), prices: prices.today().cloned().unwrap_or_default() }
+    let quoted = prices.quotes().into_iter().map(|(code, quote)| (code, quote.text)).collect();
+    Market { day: prices.day().map(str::to_owned), prices: quoted }
 }

@@ -17,6 +17,7 @@ use stemma_consensus::engine::TimerId;
 use stemma_consensus::sync::SyncedBlock;
 use stemma_node_api::ApiError;
 use stemma_node_api::catalogue::{ChangeListing, DryRun, DryRunView, ListInstrument};
+use stemma_node_api::prices::PricePage;
 use stemma_node_api::types::{Committed, Market};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -24,6 +25,7 @@ use zeroize::Zeroizing;
 use crate::bank::QueueShown;
 use crate::bank::identity::{EnrolError, Enrolment};
 use crate::bank::{HandedIn, IdentityOutcome};
+use crate::institution::prices::{Quoted, Update};
 use crate::role::Answer;
 use crate::store::{EnrolmentKind, EnrolmentRow, OrderRow};
 use stemma_net::{NetEvent, ReplyHandle};
@@ -61,6 +63,8 @@ pub enum Event {
     Identified(IdentityOutcome),
     /// Material was enrolled, or not.
     Enrolled(Enrolled),
+    /// A source of prices found some.
+    Prices(Update),
     /// A peer sent entries that were missing, or none.
     Fetched(Option<Vec<ByteVec>>),
     /// Stop after what is under way.
@@ -168,6 +172,18 @@ pub enum Call {
         day: String,
         /// Takes it.
         reply: CallReply<Market>,
+    },
+    /// What is quoted.
+    Prices {
+        /// Takes it.
+        reply: CallReply<PricePage>,
+    },
+    /// Take the operator's prices.
+    PushPrices {
+        /// The prices.
+        prices: Vec<Quoted>,
+        /// Takes what is quoted then, once it is durable.
+        reply: CallReply<PricePage>,
     },
     /// An account's state with its proof.
     Prove {

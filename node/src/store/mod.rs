@@ -9,6 +9,7 @@ mod blocks;
 mod book;
 mod orders;
 mod outbox;
+mod prices;
 mod referrals;
 mod tables;
 mod verifiers;
@@ -25,7 +26,9 @@ pub use activity::TRADE as TRADE_ACTIVITY;
 pub use blocks::Place;
 pub use book::{BookRow, Rewarded, asked};
 pub use orders::{OrderKind, OrderRow, OrderState, Step};
+
 pub use outbox::{AnswerRow, Reserved, RoleWrites};
+pub use prices::PriceRow;
 pub use referrals::ReferralRow;
 pub use verifiers::{EnrolmentKind, EnrolmentRow, VerifierRow};
 pub use wal::StoreLog;

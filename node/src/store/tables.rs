@@ -70,6 +70,9 @@ pub(super) const BOOK: TableDefinition<'static, (u64, u32), &[u8]> = TableDefini
 pub(super) const BOOK_ACCOUNTS: TableDefinition<'static, (u128, &str, u64, u32), ()> =
     TableDefinition::new("book_accounts");
 
+/// An institution's instrument code → (its last price as quoted, the price's time in Unix ms), of prices that were pushed or fetched.
+pub(super) const PRICES: TableDefinition<'static, &str, (&str, u64)> = TableDefinition::new("prices");
+
 /// Opens every table once, so that later reads find them.
 pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(META)?;
@@ -100,5 +103,6 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(OPEN_ANSWERS)?;
     txn.open_table(BOOK)?;
     txn.open_table(BOOK_ACCOUNTS)?;
+    txn.open_table(PRICES)?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use stemma_chain_format::member::{Member, Role};
 use stemma_keystore::{Passphrase, Purpose, ScryptCost, SecretKey, generate, read_key_file, write_key_file};
 use stemma_node_api::config::{
     BankConfig, ConsensusConfig, HttpConfig, InstitutionConfig, KeyFiles, NetworkConfig, NodeConfig, PeerAddresses,
+    PricesConfig,
 };
 
 use super::customers::Customer;
@@ -219,7 +220,8 @@ fn node_config(part: &Part, ports: &BTreeMap<String, Ports>) -> Result<NodeConfi
         Ok(PeerAddresses { member: other.id.to_owned(), addresses: addresses(port_of(other.id)?.network) })
     };
     let peers = others.map(peer).collect::<Result<_, CliError>>()?;
-    let prices = (part.role == Role::Institution).then(|| PathBuf::from("../../prices.csv"));
+    let is_institution = part.role == Role::Institution;
+    let replay = is_institution.then(|| PricesConfig::replay(PathBuf::from("../../prices.csv")));
     Ok(NodeConfig {
         member: part.id.to_owned(),
         genesis: PathBuf::from("../../genesis.stemma"),
@@ -237,7 +239,7 @@ fn node_config(part: &Part, ports: &BTreeMap<String, Ports>) -> Result<NodeConfi
         network: NetworkConfig::new(addresses(own.network), peers),
         consensus: ConsensusConfig::default(),
         bank: BankConfig::default(),
-        institution: InstitutionConfig { prices, ..InstitutionConfig::default() },
+        institution: InstitutionConfig { prices: replay.unwrap_or_default(), ..InstitutionConfig::default() },
     })
 }
 
