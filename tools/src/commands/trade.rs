@@ -74,6 +74,9 @@ struct OrderArgs {
     customer: CustomerArgs,
     #[command(flatten)]
     order: OrderTerms,
+    /// A referral: the picture of its QR code (PNG or JPEG), a file with its text, or the text itself
+    #[arg(long, value_name = "IMAGE|TEXT")]
+    referral: Option<String>,
 }
 
 /// What is ordered.
@@ -91,9 +94,6 @@ struct OrderTerms {
     /// The highest price to buy at, or the lowest to sell at
     #[arg(long, value_name = "PRICE")]
     limit: Option<String>,
-    /// A referral: the picture of its QR code (PNG or JPEG), a file with its text, or the text itself
-    #[arg(long, value_name = "IMAGE|TEXT")]
-    referral: Option<String>,
     /// The highest fee to accept, in cash; without it any fee is
     #[arg(long, value_name = "AMOUNT")]
     fee_max: Option<String>,
