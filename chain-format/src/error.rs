@@ -57,6 +57,8 @@ pub enum Rule {
     Duplicate,
     /// The account is frozen or closed, or its key is revoked.
     Status,
+    /// A reward is paid on no good referral, or to whom it must not be.
+    Referral,
 }
 
 impl Rule {
@@ -88,6 +90,7 @@ impl Rule {
             Self::Proof => "proof",
             Self::Duplicate => "duplicate",
             Self::Status => "status",
+            Self::Referral => "referral",
         }
     }
 }

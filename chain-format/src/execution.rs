@@ -47,6 +47,74 @@ pub struct Execution {
     /// When it was executed, as the institution claims, in Unix milliseconds.
     #[n(10)]
     pub executed_ms: u64,
+    /// What became of the request's referral; there exactly where the request has one.
+    #[n(11)]
+    pub referral: Option<ReferralOutcome>,
+}
+
+/// What became of a request's referral. A trade that goes on without a reward says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum ReferralOutcome {
+    /// Rewards were paid on it.
+    #[n(0)]
+    Rewarded,
+    /// It is no referral of this network that its bank signed, or its promoter can't be paid.
+    #[n(1)]
+    Invalid,
+    /// It is past its expiry.
+    #[n(2)]
+    Expired,
+    /// As many trades as it allows have carried it.
+    #[n(3)]
+    Exhausted,
+    /// It promotes another trade.
+    #[n(4)]
+    OtherTrade,
+    /// The account that trades is its promoter.
+    #[n(5)]
+    OwnReferral,
+    /// Rewards are for an account's first trade alone.
+    #[n(6)]
+    NotFirstTrade,
+    /// The institution's budget, or a cap of its policy, is used up.
+    #[n(7)]
+    LimitReached,
+    /// The institution rewards no such trade.
+    #[n(8)]
+    NoPolicy,
+    /// The institution's promotion account lacks the cash.
+    #[n(9)]
+    Unfunded,
+}
+
+impl ReferralOutcome {
+    /// The outcome's stable text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rewarded => "rewarded",
+            Self::Invalid => "invalid",
+            Self::Expired => "expired",
+            Self::Exhausted => "exhausted",
+            Self::OtherTrade => "other-trade",
+            Self::OwnReferral => "own-referral",
+            Self::NotFirstTrade => "not-first-trade",
+            Self::LimitReached => "limit-reached",
+            Self::NoPolicy => "no-policy",
+            Self::Unfunded => "unfunded",
+        }
+    }
+
+    /// Whether the referral itself is at fault, and not what the institution grants.
+    pub const fn is_bad_referral(self) -> bool {
+        matches!(self, Self::Invalid | Self::Expired | Self::Exhausted | Self::OtherTrade | Self::OwnReferral)
+    }
+}
+
+impl std::fmt::Display for ReferralOutcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// One movement.
@@ -77,7 +145,7 @@ pub enum PostingPurpose {
     /// The fee.
     #[n(1)]
     Fee,
-    /// A promotion reward.
+    /// A promotion reward, from the institution's promotion account to the account that trades or to the promoter.
     #[n(2)]
     Reward,
 }

@@ -179,7 +179,7 @@ endorsement = record(
 posting = record(account=h32, instrument=instrument, amount=amount, purpose=enumeration(3))
 execution = record(
     network=h32, endorsement=h32, institution=member_id, account=h32, listing=h32, quantity=amount, price=price,
-    fee=amount, postings=array(posting), holdings=holdings, executed_ms=u64,
+    fee=amount, postings=array(posting), holdings=holdings, executed_ms=u64, referral_opt=enumeration(10),
 )  # fmt: skip
 FREEZE, UNFREEZE, CLOSE, WITHDRAW, BIND_KEY, REVOKE_KEY, SET_CREDIT = range(7)
 act = variants((), (), (), (instrument, amount), (h32,), (), (credit_terms,))
@@ -218,6 +218,7 @@ announcement = record(network=h32, member=member_id, serial=u64, paths=array(par
 OPEN, FROZEN, CLOSED = range(3)
 BUY, SELL = range(2)
 TRADE, FEE, REWARD = range(3)
+REWARDED = 0
 LISTED_OPEN, SUSPENDED, LISTED_CLOSED = range(3)
 CURRENCY = 0
 

@@ -15,7 +15,7 @@ from stemma_encoding import (
 )
 from stemma_records import (
     BANK, BIND_KEY, BUY, CLOSE, CLOSED, CURRENCY, FEE, FREEZE, FROZEN, INSTITUTION, LISTED_CLOSED, LISTED_OPEN, OPEN,
-    REVOKE_KEY, REWARD, SET_CREDIT, TRADE, UNFREEZE, WITHDRAW, Registry, Signed, account_state, credit, signed_bytes,
+    REVOKE_KEY, REWARD, REWARDED, SET_CREDIT, TRADE, UNFREEZE, WITHDRAW, Registry, Signed, account_state, credit, signed_bytes,
 )
 
 # --- block.md ------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def validate_entry(entry, registry):
 
 
 def validate_chain(req, end, exe, registry):
-    """A chain by itself, steps 1 to 15."""
+    """A chain by itself, steps 1 to 16."""
     validate_request(req, registry)
     validate_endorsement(req, end, registry)
     same("network", f"{exe.place}.network", registry.network, exe["network"])
@@ -170,6 +170,32 @@ def validate_chain(req, end, exe, registry):
         same("agreement", f"{exe.place}.{field}", req[field], exe[field])
     registry.require(f"{exe.place}.signer", exe["institution"], INSTITUTION, exe.key)
     money_holds(end, exe, registry.own_accounts(exe["institution"]))
+    rewards_hold(req, exe, registry)
+
+
+def rewards_hold(req, exe, registry):
+    """Step 16."""
+    data, outcome, place = req["referral"], exe["referral"], f"{exe.place}.referral"
+    need((data is None) == (outcome is None), "agreement", place, "an outcome exactly where there is a referral", outcome)
+    paid = [p for p in exe["postings"] if p["purpose"] == REWARD]
+    need(bool(paid) == (outcome == REWARDED), "referral", place, "rewarded exactly where rewards are paid", outcome)
+    if not paid:
+        return
+    try:
+        referral = Signed(data, "referral", "request.referral")
+        same("network", "request.referral", registry.network, referral["network"])
+        registry.require("request.referral", referral["bank"], BANK, referral.key)
+        referral.check_signature()
+    except Broken as error:
+        raise Broken("referral", "request.referral", "a referral signed by its bank", error) from None
+    trade, promoter = req["trade"], referral["promoter"]
+    matches = referral["instrument"] == trade["instrument"] and referral["side"] in (None, trade["side"])
+    need(matches, "referral", "request.referral", "a referral for this trade", referral["instrument"])
+    need(promoter != req["account"], "referral", "request.referral", "another promoter than the account", promoter)
+    payer, payees = registry.own_account(exe["institution"], "promotion"), (exe["account"], promoter)
+    for p in paid:
+        held = p["account"] in payees if p["amount"] > 0 else p["account"] == payer
+        need(held, "referral", f"{exe.place}.postings.reward", "from the promotion account to those rewarded", p["account"])
 
 
 def validate_servicing(done, asked=None, *, registry):

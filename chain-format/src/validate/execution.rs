@@ -8,7 +8,7 @@ use crate::member::Role;
 use crate::record::Signed;
 use crate::registry::Registry;
 use crate::request::Request;
-use crate::validate::belongs;
+use crate::validate::{belongs, reward};
 
 /// It links to the endorsement, agrees with the request, is signed by the institution, and keeps the money rules.
 pub(super) fn check(
@@ -27,5 +27,6 @@ pub(super) fn check(
     invariants::postings_balance(&record.postings)?;
     let own = registry.own_accounts(institution);
     invariants::debits_are_own(&record.postings, &record.account, &own)?;
-    invariants::holdings_follow(endorsement.record(), record)
+    invariants::holdings_follow(endorsement.record(), record)?;
+    reward::check(asked, record, registry)
 }

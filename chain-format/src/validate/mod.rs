@@ -11,6 +11,7 @@ mod listing;
 mod opening;
 mod referral;
 mod request;
+mod reward;
 mod servicing;
 
 use crate::announcement::Announcement;

@@ -7,7 +7,7 @@ use stemma_chain_format::cbor;
 use stemma_chain_format::chain::{Chain, Entry, EntryKind};
 use stemma_chain_format::cose;
 use stemma_chain_format::endorsement::{Credit, Endorsement};
-use stemma_chain_format::execution::{Execution, Posting, PostingPurpose};
+use stemma_chain_format::execution::{Execution, Posting, PostingPurpose, ReferralOutcome};
 use stemma_chain_format::hash::{AccountId, Digest, Link};
 use stemma_chain_format::holdings::Holdings;
 use stemma_chain_format::instrument::InstrumentId;
@@ -15,6 +15,7 @@ use stemma_chain_format::lineage::{self, Listed};
 use stemma_chain_format::listing::Listing;
 use stemma_chain_format::member::OwnAccount;
 use stemma_chain_format::record::Record;
+use stemma_chain_format::referral::Referral;
 use stemma_chain_format::request::{IdentityClaim, Request, Side, Size, Trade};
 
 use super::members::{cash_of, id, instrument_of, member_key};
@@ -208,7 +209,7 @@ impl<'w> Plan<'w> {
             },
             identities: vec![IdentityClaim::commit("account-key", &[7; 32], customer.name.as_bytes())],
             expires: None,
-            referral: None,
+            referral: self.order.reward.map(|(rewarded, _)| self.referral(rewarded)),
         }
     }
 
@@ -252,7 +253,28 @@ impl<'w> Plan<'w> {
             postings,
             holdings,
             executed_ms: self.world.ledger.head().time_ms + 500,
+            referral: self.order.reward.map(|_| ReferralOutcome::Rewarded),
         }
+    }
+
+    /// A referral for the order: by who is rewarded, or by another customer where that is who trades.
+    fn referral(&self, rewarded: Customer) -> Vec<u8> {
+        let own = rewarded.account == self.order.customer.account;
+        let promoter = match own {
+            true => self.world.customer(if rewarded.name == "bob" { "alice" } else { "bob" }),
+            false => rewarded,
+        };
+        let record = Referral {
+            network: self.world.network(),
+            bank: id(promoter.bank),
+            promoter: promoter.account,
+            side: None,
+            instrument: self.order.instrument(),
+            expires: 1_000,
+            uses: 100,
+            material: Digest::of(b"the material of the test network"),
+        };
+        forge(&record, &member_key(promoter.bank))
     }
 
     fn quantity(&self, listing: &Listing) -> Amount {

@@ -30,7 +30,6 @@ pub fn full_plan(world: &World) -> Plan<'_> {
     Plan::new(world, order).request(|request| {
         request.expires = Some(500);
         request.trade.fee_max = Some(amount(199));
-        request.referral = Some(b"a referral".to_vec());
         request.identities.push(IdentityClaim::commit("password", &[8; 32], b"a password"));
     })
 }

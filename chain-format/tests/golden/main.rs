@@ -30,6 +30,7 @@ mod reject_range;
 mod reject_servicing;
 mod reject_signed;
 mod reject_terms;
+mod rewards;
 mod servicing;
 mod vector;
 
@@ -52,6 +53,7 @@ fn generated(world: &World) -> Vec<Vector> {
         servicing::vectors(world),
         listings::vectors(world),
         promotion::vectors(world),
+        rewards::vectors(world),
         reject_encoding::vectors(world),
         reject_envelope::vectors(world),
         reject_range::vectors(world),
@@ -160,6 +162,7 @@ fn every_rule_that_a_file_can_break_is_broken_by_one() {
         "overdraft",
         "proof",
         "range",
+        "referral",
         "sequence",
         "signature",
         "signer",

@@ -109,6 +109,7 @@ fn postings(world: &World) -> Vec<Vector> {
     let (trade, fee, reward) = (PostingPurpose::Trade, PostingPurpose::Fee, PostingPurpose::Reward);
     let stock = (Rule::Terms, "execution.postings.broker/ACME");
     let units = (Rule::Terms, "execution.postings.fund-house/GROWTH");
+    let unreferred = (Rule::Referral, "execution.referral");
     vec![
         reject(
             "fee-stated-lower",
@@ -148,8 +149,8 @@ fn postings(world: &World) -> Vec<Vector> {
             stock,
             with((settlement, alice), shares.clone(), 1, trade),
         ),
-        reject("reward-negative", "Takes cash as a reward.", (Rule::Terms, CASH), with(give, cash, 1, reward)),
-        reject("reward-takes-units", "Takes shares as a reward.", stock, with(give, shares.clone(), 1, reward)),
+        reject("reward-negative", "Takes cash as a reward.", unreferred, with(give, cash, 1, reward)),
+        reject("reward-takes-units", "Takes shares as a reward.", unreferred, with(give, shares.clone(), 1, reward)),
         reject("fee-in-units", "Takes a fee in shares.", stock, with(give, shares, 1, fee)),
         reject(
             "price-stated-lower",

@@ -8,7 +8,7 @@ use stemma_chain_format::account::{AccountState, AccountStatus, Nonce, Opening};
 use stemma_chain_format::amount::{Amount, Price};
 use stemma_chain_format::certificate::{Vote, VoteKind};
 use stemma_chain_format::endorsement::{Credit, CreditTerms, Endorsement};
-use stemma_chain_format::execution::{Execution, Posting, PostingPurpose};
+use stemma_chain_format::execution::{Execution, Posting, PostingPurpose, ReferralOutcome};
 use stemma_chain_format::hash::{AccountId, BlockId, Digest, Link, NetworkId};
 use stemma_chain_format::header::Header;
 use stemma_chain_format::holdings::Holdings;
@@ -246,8 +246,16 @@ pub fn execution() -> impl Strategy<Value = Execution> {
     let links = (bytes(), bytes(), bytes(), bytes());
     let fee = units().prop_map(|a| amount(a.units().abs()));
     let terms = (positive(), prices(), fee, any::<u64>());
-    (links, member(), terms, vec(posting(), 1..8), holdings()).prop_map(
-        |((network, endorsement, account, listing), institution, (quantity, price, fee, at), postings, holdings)| {
+    let outcome = option::of(sample::select(vec![
+        ReferralOutcome::Rewarded,
+        ReferralOutcome::Invalid,
+        ReferralOutcome::LimitReached,
+        ReferralOutcome::Unfunded,
+    ]));
+    let last = (holdings(), outcome);
+    (links, member(), terms, vec(posting(), 1..8), last).prop_map(
+        |((network, endorsement, account, listing), institution, terms, postings, (holdings, outcome))| {
+            let (quantity, price, fee, at) = terms;
             Execution {
                 network: NetworkId(network),
                 endorsement: Link(endorsement),
@@ -260,6 +268,7 @@ pub fn execution() -> impl Strategy<Value = Execution> {
                 postings,
                 holdings,
                 executed_ms: at,
+                referral: outcome,
             }
         },
     )
