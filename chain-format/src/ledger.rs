@@ -8,7 +8,7 @@ use crate::cbor;
 use crate::chain::{Chain, Entry, Service};
 use crate::endorsement::{Credit, CreditTerms};
 use crate::error::{Rule, Violation, ensure, same};
-use crate::execution::{Posting, ReferralOutcome};
+use crate::execution::Posting;
 use crate::hash::{AccountId, BlockId, Digest, Link};
 use crate::header::{Header, genesis_parent};
 use crate::instrument::InstrumentId;
@@ -16,8 +16,6 @@ use crate::issuance::{Issuance, IssuedCredit};
 use crate::lineage::{self, Listed};
 use crate::member::{MemberId, OwnAccount, Role};
 use crate::merkle::{OtherLeaf, SparseProof, SparseTree};
-use crate::record::Signed;
-use crate::referral::Referral;
 use crate::registry::{Registry, own_account};
 use crate::servicing::Act;
 use crate::validate::VerifiedEntry;
@@ -326,7 +324,6 @@ impl Draft<'_> {
         })?;
         let cash = &chain.request.record().trade.cash;
         ensure(self.listed(cash).is_some(), Rule::Listing, "request.trade.cash", "listed cash", cash)?;
-        self.referral_is_open(chain)?;
         let account = endorsement.account;
         let touched = self.touch(touching, &account, "request.account")?;
         touched.state = lineage::follow(&touched.state, chain, self.inbox(&account), listed)?;
@@ -337,16 +334,6 @@ impl Draft<'_> {
             }
         }
         self.own_accounts_hold(touching)
-    }
-
-    /// A referral that is rewarded is not past its expiry.
-    fn referral_is_open(&self, chain: &Chain) -> Result<(), Violation> {
-        let rewarded = chain.execution.record().referral == Some(ReferralOutcome::Rewarded);
-        let Some(bytes) = chain.request.record().referral.as_ref().filter(|_| rewarded) else { return Ok(()) };
-        let referral = Signed::<Referral>::decode(bytes.clone())?;
-        let expected = format!("a referral that expires at {} or later", self.height);
-        let open = referral.record().is_open_at(self.height);
-        ensure(open, Rule::Referral, "request.referral.expires", expected, referral.record().expires)
     }
 
     fn issuance(&self, issuance: &Issuance, id: Link, touching: &mut Touching) -> Result<(), Violation> {

@@ -136,6 +136,8 @@ reasons! {
     34 DuplicateOrder "duplicate-order" "If you mean it twice, send the order again later.",
     /// The order's amount is above what the institution allows.
     35 OrderTooLarge "order-too-large" "Trade less at once.",
+    /// The referral does not hold, and the institution's policy refuses such a trade.
+    36 ReferralRejected "referral-rejected" "Trade without the referral, or ask the promoter for another.",
 }
 
 impl fmt::Display for RefusalReason {

@@ -10,7 +10,7 @@ use stemma_chain_format::limits::{DECIMALS_MAX, RISK_CLASS_MAX};
 use stemma_chain_format::member::Member;
 use stemma_chain_format::registry::Registry;
 use stemma_keystore::{Passphrase, Purpose, ReadError, SecretKey};
-use stemma_node_api::config::{ConditionsConfig, NodeConfig, PriceSource, PricesConfig};
+use stemma_node_api::config::{ConditionsConfig, NodeConfig, PriceSource, PricesConfig, RewardsConfig};
 use zeroize::Zeroizing;
 
 /// Longest pause between two looks at a source of prices, in seconds.
@@ -230,7 +230,8 @@ fn check_conditions(conditions: &ConditionsConfig) -> Result<(), ConfigError> {
             return setting(field, "decimal numbers above 0, such as 1000.00", format!("{text:?} for {code}"));
         }
     }
-    check_prices(&config.institution.prices)
+    check_prices(&config.institution.prices)?;
+    check_rewards(&config.institution.rewards)
 }
 
 fn check_prices(prices: &PricesConfig) -> Result<(), ConfigError> {
@@ -262,6 +263,28 @@ fn check_prices(prices: &PricesConfig) -> Result<(), ConfigError> {
     }
     if prices.stale_after_s == Some(0) {
         return setting("institution.prices.stale_after_s", "above 0".to_owned(), "0");
+    }
+    Ok(())
+}
+
+fn check_rewards(rewards: &RewardsConfig) -> Result<(), ConfigError> {
+    let setting = |field, expected: &str, found: String| {
+        Err(ConfigError::Setting { field, expected: expected.to_owned(), found })
+    };
+    let is_amount = |text: &String| parse_decimal(text, DECIMALS_MAX).is_ok_and(|amount| !amount.is_negative());
+    let limits = [&rewards.budget, &rewards.promoter_max, &rewards.promoter_day_max];
+    let policies = &rewards.policies;
+    let amounts = policies.iter().flat_map(|policy| policy.customer.iter().chain(&policy.promoter));
+    let rates = amounts.flat_map(|amount| {
+        let tiers = amount.tiers.iter();
+        amount.base.fixed.iter().chain(tiers.flat_map(|tier| [&tier.from].into_iter().chain(&tier.rate.fixed)))
+    });
+    if let Some(text) = limits.into_iter().flat_map(|limit| limit.values()).chain(rates).find(|text| !is_amount(text)) {
+        return setting("institution.rewards", "decimal numbers, such as 10.00, for amounts", format!("{text:?}"));
+    }
+    let sides = policies.iter().filter_map(|policy| policy.side.as_ref());
+    if let Some(side) = sides.into_iter().find(|side| *side != "buy" && *side != "sell") {
+        return setting("institution.rewards.policy.side", "buy or sell", format!("{side:?}"));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 import copy
 
 from stemma_encoding import H, ZERO, derived, encode, need, same
-from stemma_records import AUDITOR, CLOSED, OWN_PURPOSES, REWARDED, WITHDRAW, Signed
+from stemma_records import AUDITOR, CLOSED, OWN_PURPOSES, WITHDRAW
 from stemma_verify import (
     CHAIN, ISSUANCE, LISTING, OPENING, OWN_CREDIT, SERVICING, add, follow, keyed, opened, serve, state_bytes,
 )
@@ -61,9 +61,6 @@ class Ledger:
         need(listed, "listing", "request.trade.instrument", "a listed instrument")
         cash = request["trade"]["cash"]
         need(cash in self.listings, "listing", "request.trade.cash", "listed cash", cash)
-        if execution["referral"] == REWARDED:
-            last = Signed(request["referral"], "referral", "request.referral")["expires"]
-            need(last >= height, "referral", "request.referral.expires", f"at least {height}", last)
         account = endorsement["account"]
         state = self.open_account(account)
         self.accounts[account] = follow(state, entry, self.waiting(state), listed)

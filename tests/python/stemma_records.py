@@ -212,7 +212,7 @@ issuance = record(
     network=h32, issuer=member_id, parent=h32, sequence=u64, instrument=instrument, credits=array(parts(h32, amount))
 )
 refusal = record(
-    network=h32, member=member_id, refused=h32, reason=enumeration(36), expected=text, found=text, refused_ms=u64
+    network=h32, member=member_id, refused=h32, reason=enumeration(37), expected=text, found=text, refused_ms=u64
 )
 announcement = record(network=h32, member=member_id, serial=u64, paths=array(parts(text, text)))
 OPEN, FROZEN, CLOSED = range(3)

@@ -170,10 +170,10 @@ def validate_chain(req, end, exe, registry):
         same("agreement", f"{exe.place}.{field}", req[field], exe[field])
     registry.require(f"{exe.place}.signer", exe["institution"], INSTITUTION, exe.key)
     money_holds(end, exe, registry.own_accounts(exe["institution"]))
-    rewards_hold(req, exe, registry)
+    rewards_hold(req, end, exe, registry)
 
 
-def rewards_hold(req, exe, registry):
+def rewards_hold(req, end, exe, registry):
     """Step 16."""
     data, outcome, place = req["referral"], exe["referral"], f"{exe.place}.referral"
     need((data is None) == (outcome is None), "agreement", place, "an outcome exactly where there is a referral", outcome)
@@ -192,6 +192,8 @@ def rewards_hold(req, exe, registry):
     matches = referral["instrument"] == trade["instrument"] and referral["side"] in (None, trade["side"])
     need(matches, "referral", "request.referral", "a referral for this trade", referral["instrument"])
     need(promoter != req["account"], "referral", "request.referral", "another promoter than the account", promoter)
+    place, last = "request.referral.expires", referral["expires"]
+    need(last >= end["expires"], "referral", place, f"at least {end['expires']}", last)
     payer, payees = registry.own_account(exe["institution"], "promotion"), (exe["account"], promoter)
     for p in paid:
         held = p["account"] in payees if p["amount"] > 0 else p["account"] == payer

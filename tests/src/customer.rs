@@ -66,6 +66,7 @@ impl Customer {
             counter: self.counter,
             trade: Trade { side, instrument: instrument.parse().unwrap(), size, cash, limit: None, fee_max: None },
             referral: None,
+            expires: None,
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Terms {
     pub trade: Trade,
     /// The referral that it came by, as bytes.
     pub referral: Option<Vec<u8>>,
+    /// The last height at which it may commit; the bank's choice where there is none.
+    pub expires: Option<u64>,
 }
 
 /// What a customer tells the bank to do, before it is signed.
@@ -120,9 +122,9 @@ pub fn prepare(
     identities: &[Identity],
     salt: &[u8; 32],
 ) -> Result<Prepared, Violation> {
-    let Terms { network, account, bank, institution, counter, trade, referral } = terms;
+    let Terms { network, account, bank, institution, counter, trade, referral, expires } = terms;
     let (identities, evidence) = claims(identities, salt);
-    let request = Request { network, account, counter, bank, institution, trade, identities, expires: None, referral };
+    let request = Request { network, account, counter, bank, institution, trade, identities, expires, referral };
     let signed = Signed::sign(request, signer)?;
     let body = SubmitRequest { request: BASE64_STANDARD.encode(signed.bytes()), evidence };
     Ok(Prepared { link: signed.link(), body })
@@ -320,6 +322,7 @@ mod tests {
                 fee_max: None,
             },
             referral: None,
+            expires: None,
         }
     }
 

@@ -28,5 +28,5 @@ pub(super) fn check(
     let own = registry.own_accounts(institution);
     invariants::debits_are_own(&record.postings, &record.account, &own)?;
     invariants::holdings_follow(endorsement.record(), record)?;
-    reward::check(asked, record, registry)
+    reward::check(asked, endorsement.record(), record, registry)
 }

@@ -1,6 +1,7 @@
 //! Rewards of an execution: only on a referral that its bank signed and that promotes this trade, only from the institution's
 //! promotion account, only to the account that trades and to the promoter.
 
+use crate::endorsement::Endorsement;
 use crate::error::{Rule, Violation, ensure};
 use crate::execution::{Execution, PostingPurpose, ReferralOutcome};
 use crate::hash::AccountId;
@@ -9,9 +10,14 @@ use crate::registry::{Registry, own_account};
 use crate::request::Request;
 use crate::validate::read_referral;
 
-/// The execution says what became of the request's referral, and pays rewards on nothing but a good one. Whether it is past its
-/// expiry, the ledger knows; how often it was used, the institution.
-pub(super) fn check(request: &Request, execution: &Execution, registry: &Registry) -> Result<(), Violation> {
+/// The execution says what became of the request's referral, and pays rewards on nothing but a good one. It stays open as
+/// long as the chain may commit; how often it was used, the institution knows.
+pub(super) fn check(
+    request: &Request,
+    endorsement: &Endorsement,
+    execution: &Execution,
+    registry: &Registry,
+) -> Result<(), Violation> {
     let given = |is: bool| if is { "an outcome" } else { "none" };
     let (asked, told) = (request.referral.is_some(), execution.referral.is_some());
     ensure(asked == told, Rule::Agreement, "execution.referral", given(asked), given(told))?;
@@ -31,6 +37,9 @@ pub(super) fn check(request: &Request, execution: &Execution, registry: &Registr
     ensure(matches, Rule::Referral, "request.referral", expected, &referral.instrument)?;
     let own = referral.promoter == request.account;
     ensure(!own, Rule::Referral, "request.referral", "another promoter than the account", referral.promoter)?;
+    let (last, until) = (referral.expires, endorsement.expires);
+    let expected = format!("at least {until}, the endorsement's");
+    ensure(referral.is_open_at(until), Rule::Referral, "request.referral.expires", expected, last)?;
     let payer = own_account(&registry.network(), &execution.institution, OwnAccount::Promotion);
     payments_hold(execution, payer, referral.promoter)
 }

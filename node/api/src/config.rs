@@ -187,6 +187,89 @@ pub struct InstitutionConfig {
     pub prices: PricesConfig,
     /// The trading conditions, beside the terms of each listing.
     pub conditions: ConditionsConfig,
+    /// What referrals earn.
+    pub rewards: RewardsConfig,
+}
+
+/// What referrals earn (`[institution.rewards]`), paid from the institution's promotion account. Amounts are decimals of whole units
+/// of a currency, whatever bank's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RewardsConfig {
+    /// What becomes of a trade whose referral is forged, expired, used up, for another trade or the customer's own: `continue`
+    /// without a reward, or `refuse`. Default `continue`.
+    pub invalid_referral: InvalidReferral,
+    /// Whether an account's first trade at this institution alone is rewarded. Default false.
+    pub first_trade_only: bool,
+    /// The most that is paid in all, by the currency's code. Default without limit.
+    pub budget: BTreeMap<String, String>,
+    /// The most that one promoter is paid in all, by the currency's code. Default without limit.
+    pub promoter_max: BTreeMap<String, String>,
+    /// The most that one promoter is paid on one day (UTC), by the currency's code. Default without limit.
+    pub promoter_day_max: BTreeMap<String, String>,
+    /// The policies (`[[institution.rewards.policy]]`); the first that fits a trade decides. Default none: nothing is paid.
+    #[serde(rename = "policy")]
+    pub policies: Vec<RewardPolicy>,
+}
+
+/// What becomes of a trade with a bad referral.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InvalidReferral {
+    /// It goes on without a reward, and its third chain says why.
+    #[default]
+    Continue,
+    /// It is refused.
+    Refuse,
+}
+
+/// What is paid on some trades.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RewardPolicy {
+    /// The codes of the instruments; empty: all.
+    pub instruments: Vec<String>,
+    /// `buy` or `sell`; absent: both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub side: Option<String>,
+    /// What the customer who trades is paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer: Option<RewardAmount>,
+    /// What the promoter is paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promoter: Option<RewardAmount>,
+}
+
+/// How much is paid: at the rate of the highest tier that the trade's cost reaches, else at the base rate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RewardAmount {
+    /// The base rate.
+    #[serde(flatten)]
+    pub base: RewardRate,
+    /// Other rates for larger trades.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<RewardTier>,
+}
+
+/// The rate of larger trades.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RewardTier {
+    /// The least cost.
+    pub from: String,
+    /// The rate.
+    #[serde(flatten)]
+    pub rate: RewardRate,
+}
+
+/// A rate: a fixed amount, basis points of the cost (rounded down), or both together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RewardRate {
+    /// A fixed amount. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<String>,
+    /// Basis points of the cost. Default 0.
+    #[serde(default)]
+    pub basis_points: u16,
 }
 
 /// An institution's trading conditions.

@@ -344,6 +344,23 @@ pub struct ExecutedView {
     pub price: String,
     /// The fee, in smallest units of cash.
     pub fee: String,
+    /// What became of the request's referral: `rewarded`, or why nothing was paid on it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub referral: Option<String>,
+    /// The rewards that were paid on it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub rewards: Vec<RewardView>,
+}
+
+/// A reward that an execution paid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RewardView {
+    /// To whom.
+    pub account: String,
+    /// In what cash.
+    pub instrument: String,
+    /// How much, in its smallest units.
+    pub amount: String,
 }
 
 /// A signed refusal.

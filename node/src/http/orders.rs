@@ -1,9 +1,11 @@
 //! Orders as clients see them: requests, instructions, operators' acts.
 
-use stemma_chain_format::execution::Execution;
+use stemma_chain_format::execution::{Execution, Posting, PostingPurpose};
 use stemma_chain_format::hash::Link;
 use stemma_chain_format::record::Signed;
-use stemma_node_api::types::{ExecutedView, OrderKindView, RefusalView, RequestState, RequestView, StepView};
+use stemma_node_api::types::{
+    ExecutedView, OrderKindView, RefusalView, RequestState, RequestView, RewardView, StepView,
+};
 
 use crate::bank::act_of;
 use crate::base64;
@@ -32,12 +34,24 @@ pub(super) fn view(row: &OrderRow) -> RequestView {
         changed_ms: row.steps.last().map_or(0, |step| step.at_ms),
         chain: committed.map(|bytes| Link::of(bytes).to_string()),
         height: row.height,
-        executed: execution.map(|execution| ExecutedView {
-            quantity: execution.record().quantity.to_string(),
-            price: execution.record().price.display(0),
-            fee: execution.record().fee.to_string(),
-        }),
+        executed: execution.map(|execution| executed(execution.record())),
         refusal: refusal_view(row),
+    }
+}
+
+fn executed(execution: &Execution) -> ExecutedView {
+    let is_paid = |posting: &&Posting| posting.purpose == PostingPurpose::Reward && posting.amount.is_positive();
+    let rewards = execution.postings.iter().filter(is_paid).map(|posting| RewardView {
+        account: posting.account.to_string(),
+        instrument: posting.instrument.to_string(),
+        amount: posting.amount.to_string(),
+    });
+    ExecutedView {
+        quantity: execution.quantity.to_string(),
+        price: execution.price.display(0),
+        fee: execution.fee.to_string(),
+        referral: execution.referral.map(|outcome| outcome.to_string()),
+        rewards: rewards.collect(),
     }
 }
 

@@ -15,6 +15,7 @@ use super::Institution;
 use super::admit::{Admission, admit};
 use super::case::Case;
 use super::conditions::{Deal, Judge, No};
+use super::rewards::Bonus;
 use crate::role::{Answer, QuestionSlot, RoleEffect, shortened};
 use crate::store::{AnswerRow, Reserved, StoreError};
 
@@ -41,8 +42,9 @@ impl Institution {
             return Ok(());
         }
         let verdict = match admit(&question, ledger) {
-            Admission::Judge => Case::of(&question, ledger, &self.id)
-                .and_then(|case| self.judge(&case, ledger, now_ms, &mut Judge::default())),
+            Admission::Judge => {
+                Case::of(&question, ledger, &self.id).and_then(|case| self.decide(&question, &case, ledger, now_ms))
+            }
             Admission::Refuse(no) => Err(no),
             Admission::Wait if self.parked.len() < PARKED_MAX => {
                 self.parked.push((slot, question));
@@ -54,7 +56,7 @@ impl Institution {
             }
         };
         let row = match verdict {
-            Ok(deal) => self.executed_row(&question, &deal, now_ms),
+            Ok((deal, bonus)) => self.executed_row(&question, &deal, bonus, now_ms),
             Err(no) => self.refused_row(&question, no, now_ms),
         };
         match row {
@@ -71,6 +73,21 @@ impl Institution {
             }
         }
         Ok(())
+    }
+
+    /// The deal by every condition, and what the request's referral earns on it.
+    fn decide(
+        &self,
+        question: &VerifiedEndorsement,
+        case: &Case<'_>,
+        ledger: &Ledger,
+        now_ms: u64,
+    ) -> Result<(Deal, Option<Bonus>), No> {
+        let deal = self.judge(case, ledger, now_ms, &mut Judge::default())?;
+        let referral = question.request().record().referral.as_ref();
+        let until = question.endorsement().record().expires;
+        let bonus = self.bonus(referral, (case, &deal), until, ledger, now_ms)?;
+        Ok((deal, bonus))
     }
 
     /// What was answered before: in this turn, or as the store has it.
@@ -90,14 +107,17 @@ impl Institution {
         &mut self,
         question: &VerifiedEndorsement,
         deal: &Deal,
+        bonus: Option<Bonus>,
         now_ms: u64,
     ) -> Result<AnswerRow, Violation> {
-        let execution = self.execute(question, deal, now_ms)?;
+        let execution = self.execute(question, deal, bonus.as_ref(), now_ms)?;
         let trade = &question.request().record().trade;
         let pays = trade.side == Side::Sell;
         let reserved = pays.then(|| Reserved { instrument: trade.cash.clone(), amount: deal.cost });
         let answer = Answer::Executed(execution.bytes().to_vec().into());
-        Ok(self.row(question, &answer, Some(execution.link()), reserved))
+        let row = self.row(question, &answer, Some(execution.link()), reserved);
+        let (rewards, referral) = bonus.map_or((Vec::new(), None), |bonus| (bonus.payments, bonus.used));
+        Ok(AnswerRow { rewards, referral, ..row })
     }
 
     fn refused_row(&mut self, question: &VerifiedEndorsement, no: No, now_ms: u64) -> Result<AnswerRow, Violation> {
@@ -132,6 +152,8 @@ impl Institution {
             chain,
             expires: question.endorsement().record().expires,
             reserved,
+            rewards: Vec::new(),
+            referral: None,
         }
     }
 

@@ -281,7 +281,7 @@ fn limit_holds(case: &Case<'_>, price: Price, judge: &mut Judge) -> Result<(), N
     judge.require(Why::PriceOutsideLimit, holds, || (format!("{bound} {}", show(limit)), show(price)))
 }
 
-fn range(e: AmountError) -> No {
+pub(super) fn range(e: AmountError) -> No {
     no(Why::QuantityOutOfRange, "amounts of at most 2^96", e)
 }
 
@@ -291,7 +291,7 @@ fn misconfigured(setting: &str, e: AmountError) -> No {
     no(Why::Busy, format!("a setting {setting} that fits the instrument"), e)
 }
 
-fn unreadable(e: &crate::store::StoreError) -> No {
+pub(super) fn unreadable(e: &crate::store::StoreError) -> No {
     tracing::error!(error = %chain(e), "a read of the store failed");
     no(Why::Busy, "a book that can be read", "a failure of the store")
 }

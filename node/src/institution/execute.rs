@@ -13,6 +13,8 @@ use stemma_chain_format::validate::VerifiedEndorsement;
 
 use super::Institution;
 use super::conditions::Deal;
+use super::rewards::Bonus;
+use crate::store::Rewarded;
 
 impl Institution {
     /// Executes a deal: the postings and the holdings that follow from them.
@@ -20,6 +22,7 @@ impl Institution {
         &self,
         question: &VerifiedEndorsement,
         deal: &Deal,
+        bonus: Option<&Bonus>,
         now_ms: u64,
     ) -> Result<Signed<Execution>, Violation> {
         let trade = &question.request().record().trade;
@@ -42,6 +45,10 @@ impl Institution {
         if deal.fee.is_positive() {
             transfer(account, fees, &trade.cash, deal.fee.negated(), PostingPurpose::Fee);
         }
+        let promotion = own_account(&self.network, &self.id, OwnAccount::Promotion);
+        for Rewarded { account, instrument, amount } in bonus.iter().flat_map(|bonus| &bonus.payments) {
+            transfer(*account, promotion, instrument, *amount, PostingPurpose::Reward);
+        }
         let mut holdings = endorsement.holdings.clone();
         for posting in postings.iter().filter(|posting| posting.account == account) {
             holdings.add(&posting.instrument, posting.amount)?;
@@ -58,6 +65,7 @@ impl Institution {
             postings,
             holdings,
             executed_ms: now_ms,
+            referral: bonus.map(|bonus| bonus.outcome),
         };
         Signed::sign(execution, &self.key)
     }

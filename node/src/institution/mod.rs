@@ -8,6 +8,7 @@ mod case;
 mod conditions;
 mod execute;
 pub mod prices;
+mod rewards;
 mod try_out;
 
 use std::collections::BTreeMap;

@@ -6,10 +6,12 @@ use redb::WriteTransaction;
 use stemma_chain_format::amount::{Amount, Price};
 use stemma_chain_format::cbor;
 use stemma_chain_format::chain::Chain;
-use stemma_chain_format::execution::{Posting, PostingPurpose};
+use stemma_chain_format::execution::{Posting, PostingPurpose, ReferralOutcome};
 use stemma_chain_format::hash::{AccountId, Digest, Link};
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::member::MemberId;
+use stemma_chain_format::record::Signed;
+use stemma_chain_format::referral::Referral;
 use stemma_chain_format::request::{Side, Trade};
 
 use super::{Place, Store, StoreError, short, tables};
@@ -113,7 +115,47 @@ pub(super) fn write(txn: &WriteTransaction, chain: &Chain, place: Place, time_ms
     let instrument = row.instrument.to_string();
     let key = (short(&row.account.0), instrument.as_str(), height, index);
     txn.open_table(tables::BOOK_ACCOUNTS)?.insert(key, ())?;
+    count_rewards(txn, &row)?;
+    if execution.referral == Some(ReferralOutcome::Rewarded)
+        && let Some(bytes) = &request.referral
+    {
+        let referral = Signed::<Referral>::decode(bytes.clone()).map_err(StoreError::damaged)?;
+        let mut uses = txn.open_table(tables::REFERRAL_USES)?;
+        let key = short(&use_of(referral.record()).0);
+        let before = uses.get(key)?.map_or(0, |value| value.value());
+        uses.insert(key, before.saturating_add(1))?;
+    }
     Ok(())
+}
+
+/// Adds a trade's rewards to the sums: of all, of each promoter, of each promoter's day.
+fn count_rewards(txn: &WriteTransaction, row: &BookRow) -> Result<(), StoreError> {
+    let mut sums = txn.open_table(tables::REWARDS)?;
+    for Rewarded { account, instrument, amount } in &row.rewards {
+        let cash = instrument.to_string();
+        let promoter = short(&account.0);
+        let mut keys = vec![(0, 0)];
+        if *account != row.account {
+            keys.extend([(promoter, 0), (promoter, reward_day(row.time_ms))]);
+        }
+        for (promoter, day) in keys {
+            let key = (cash.as_str(), promoter, day);
+            let before = sums.get(key)?.map_or(0, |value| value.value());
+            sums.insert(key, before.saturating_add(amount.units().unsigned_abs()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The day of a time (UTC), counted from 1970-01-01 as day 1: 0 stands for all days.
+pub fn reward_day(time_ms: u64) -> u64 {
+    const DAY_MS: u64 = 86_400_000;
+    time_ms.div_euclid(DAY_MS).saturating_add(1)
+}
+
+/// What uses of a referral are counted by: all that it says, whatever its signature's bytes.
+pub fn use_of(referral: &Referral) -> Digest {
+    Digest::of(&cbor::encode(referral))
 }
 
 impl Store {
@@ -131,6 +173,45 @@ impl Store {
             Ok((Place { height, index }, decode(value.value())?))
         });
         rows.collect()
+    }
+
+    /// How many committed trades a referral was rewarded on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn referral_uses(&self, used: &Digest) -> Result<u64, StoreError> {
+        let uses = self.read()?.open_table(tables::REFERRAL_USES)?;
+        Ok(uses.get(short(&used.0))?.map_or(0, |value| value.value()))
+    }
+
+    /// The rewards paid in a cash: to all or to one promoter, on all days or on one ([`reward_day`]).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn rewards_paid(
+        &self,
+        cash: &InstrumentId,
+        promoter: Option<&AccountId>,
+        day: Option<u64>,
+    ) -> Result<Amount, StoreError> {
+        let sums = self.read()?.open_table(tables::REWARDS)?;
+        let key = (cash.to_string(), promoter.map_or(0, |id| short(&id.0)), day.unwrap_or(0));
+        let sum = sums.get((key.0.as_str(), key.1, key.2))?.map_or(0, |value| value.value());
+        i128::try_from(sum)
+            .ok()
+            .and_then(|units| Amount::new(units).ok())
+            .ok_or_else(|| StoreError::Damaged(format!("the rewards in {cash} sum to {sum}, beyond 2^96")))
+    }
+
+    /// Whether an account has traded at this institution.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn has_traded(&self, account: &AccountId) -> Result<bool, StoreError> {
+        let index = self.read()?.open_table(tables::BOOK_ACCOUNTS)?;
+        let half = short(&account.0);
+        let first = index.range((half, "", 0, 0)..)?.next().transpose()?;
+        Ok(first.is_some_and(|(key, _)| key.value().0 == half))
     }
 
     /// An account's trades of an instrument since a time, the newest first.

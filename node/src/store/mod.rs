@@ -24,7 +24,7 @@ use stemma_chain_format::member::MemberId;
 
 pub use activity::TRADE as TRADE_ACTIVITY;
 pub use blocks::Place;
-pub use book::{BookRow, Rewarded, asked};
+pub use book::{BookRow, Rewarded, asked, reward_day, use_of};
 pub use orders::{OrderKind, OrderRow, OrderState, Step};
 
 pub use outbox::{AnswerRow, Reserved, RoleWrites};

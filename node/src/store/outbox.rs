@@ -3,8 +3,9 @@
 use minicbor::bytes::ByteVec;
 use redb::{ReadableTable, WriteTransaction};
 use stemma_chain_format::cbor;
-use stemma_chain_format::hash::{AccountId, Link};
+use stemma_chain_format::hash::{AccountId, Digest, Link};
 
+use super::book::Rewarded;
 use super::verifiers::{self, IdentityWrites};
 use super::{OrderRow, ReferralRow, Store, StoreError, orders, referrals, short, tables};
 
@@ -33,6 +34,12 @@ pub struct AnswerRow {
     /// Whether the reservation still stands.
     #[n(6)]
     pub is_open: bool,
+    /// The rewards that the execution pays.
+    #[n(7)]
+    pub rewards: Vec<Rewarded>,
+    /// The referral that it uses, see [`super::use_of`].
+    #[n(8)]
+    pub referral: Option<Digest>,
 }
 
 /// An amount that is set aside.

@@ -72,6 +72,10 @@ pub(super) const BOOK_ACCOUNTS: TableDefinition<'static, (u128, &str, u64, u32),
 
 /// An institution's instrument code → (its last price as quoted, the price's time in Unix ms), of prices that were pushed or fetched.
 pub(super) const PRICES: TableDefinition<'static, &str, (&str, u64)> = TableDefinition::new("prices");
+/// Half of what a referral says → how many committed trades it was rewarded on.
+pub(super) const REFERRAL_USES: TableDefinition<'static, u128, u64> = TableDefinition::new("referral_uses");
+/// (cash, half of a promoter's id or 0 for all, day from 1970-01-01 or 0 for all) → the sum of rewards paid, in smallest units.
+pub(super) const REWARDS: TableDefinition<'static, (&str, u128, u64), u128> = TableDefinition::new("rewards");
 
 /// Opens every table once, so that later reads find them.
 pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
@@ -103,6 +107,8 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(OPEN_ANSWERS)?;
     txn.open_table(BOOK)?;
     txn.open_table(BOOK_ACCOUNTS)?;
+    txn.open_table(REFERRAL_USES)?;
+    txn.open_table(REWARDS)?;
     txn.open_table(PRICES)?;
     Ok(())
 }

@@ -130,10 +130,13 @@ pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
     };
     let referral = args.referral.as_deref().map(referral::read).transpose()?;
     let customer = args.customer.ready(output).await?;
+    let mut expires = None;
     if let Some(bytes) = &referral {
         let height = customer.client.status().await?.height;
         let promoted = referral::must_hold(bytes, &customer.genesis, side, &args.order.instrument, height)?;
         output.detail(1, &format!("The referral is of account {}, by {}.", promoted.promoter, promoted.bank));
+        // A reward is paid only while the referral holds, so the order ends with it.
+        expires = Some(promoted.expires);
     }
     let market = Market::of(&customer.client, &args.order.instrument, &customer.account).await?;
     let terms = Terms {
@@ -144,6 +147,7 @@ pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
         counter: customer.counter,
         trade: market.trade(side, &args.order)?,
         referral,
+        expires,
     };
     let prepared = prepare(terms, customer.key.signing_key(), &customer.identities, &random()?)
         .map_err(|violation| CliError::usage("the order is not valid").caused_by(&violation))?;
@@ -259,6 +263,11 @@ async fn finish(
             rows.insert(0, ("Committed", format!("{side} of {quantity} {name}")));
             rows.push(("Price", market.money(&executed.price)));
             rows.push(("Fee", market.money(&executed.fee)));
+            rows.extend(executed.referral.clone().map(|outcome| ("Referral", outcome)));
+            for reward in &executed.rewards {
+                let amount = market.units.show(&reward.instrument, &reward.amount);
+                rows.push(("Reward", format!("{amount} {} to {}", reward.instrument, reward.account)));
+            }
         }
         (_, Some(refusal), _) => {
             rows.insert(0, ("Refused", format!("{side} of {name}, by {}", refusal.member)));

@@ -145,6 +145,7 @@ impl Trader {
                 fee_max: None,
             },
             referral: None,
+            expires: None,
         };
         // Nobody but the customer can compute the salt, yet it is the same when an order is given again.
         let mut salt = blake3::Hasher::new_derive_key("stemma 2026 sandbox identity salt");
