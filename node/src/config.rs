@@ -204,7 +204,9 @@ fn check(config: &NodeConfig) -> Result<(), ConfigError> {
     if config.bank.window == 0 {
         return setting("bank.window", "above 0", "0".to_owned());
     }
-    check_conditions(&config.institution.conditions)
+    check_conditions(&config.institution.conditions)?;
+    check_prices(&config.institution.prices)?;
+    check_rewards(&config.institution.rewards)
 }
 
 fn check_conditions(conditions: &ConditionsConfig) -> Result<(), ConfigError> {
@@ -230,8 +232,7 @@ fn check_conditions(conditions: &ConditionsConfig) -> Result<(), ConfigError> {
             return setting(field, "decimal numbers above 0, such as 1000.00", format!("{text:?} for {code}"));
         }
     }
-    check_prices(&config.institution.prices)?;
-    check_rewards(&config.institution.rewards)
+    Ok(())
 }
 
 fn check_prices(prices: &PricesConfig) -> Result<(), ConfigError> {

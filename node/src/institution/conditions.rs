@@ -111,7 +111,7 @@ impl Institution {
         if let Some(hours) = &terms.hours {
             let closed = calendar::is_open(hours, now_ms).err();
             let told = || {
-                let found = closed.as_ref().map_or("within them".to_owned(), chain);
+                let found = closed.as_ref().map_or("within them".to_owned(), |closed| chain(closed));
                 (
                     format!("a time within {}, {}", calendar::show_sessions(&hours.sessions).join(", "), hours.zone),
                     found,
