@@ -16,7 +16,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use stemma_chain_format::request::Side;
 use stemma_node_api::config::{InvalidReferral, RewardAmount, RewardPolicy, RewardRate, RewardsConfig};
-use stemma_node_api::types::{EnrolIdentity, ExecutedView, IssueCash, RequestState};
+use stemma_node_api::types::{EnrolIdentity, ExecutedView, RequestState};
 use stemma_tests::books::{must_balance, parsed};
 use stemma_tests::customer::Customer;
 use stemma_tests::network::{AAPL, IBM, Network};
@@ -49,21 +49,15 @@ fn policy() -> RewardsConfig {
 }
 
 async fn network() -> Network {
-    let network = Network::start_with(|config| match config.member.as_str() {
+    Network::start_with(|config| match config.member.as_str() {
         "broker-a" => config.institution.rewards = policy(),
-        "broker-b" => config.institution.rewards.invalid_referral = InvalidReferral::Refuse,
+        "broker-b" => {
+            let invalid_referral = InvalidReferral::Refuse;
+            config.institution.rewards = RewardsConfig { invalid_referral, ..RewardsConfig::default() };
+        }
         _ => {}
     })
-    .await;
-    // The promotion account has cash of both banks.
-    let members = network.client("auditor").members().await.unwrap();
-    let broker = members.into_iter().find(|member| member.id == "broker-a").unwrap();
-    for bank in ["bank-a", "bank-b"] {
-        let credits = BTreeMap::from([(broker.accounts["promotion"].clone(), "100000".to_owned())]);
-        network.client(bank).issue(&IssueCash { code: "USD".to_owned(), credits }).await.unwrap();
-    }
-    network.agreed().await;
-    network
+    .await
 }
 
 /// A customer's referral for buying an instrument, as the bytes that a request carries.

@@ -2,7 +2,7 @@
 //!
 //! It follows from the ledger alone, and serves the rules that look back (lock-up, duplicates) and the reports.
 
-use redb::WriteTransaction;
+use redb::{ReadableTable, WriteTransaction};
 use stemma_chain_format::amount::{Amount, Price};
 use stemma_chain_format::cbor;
 use stemma_chain_format::chain::Chain;

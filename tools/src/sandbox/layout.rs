@@ -10,11 +10,11 @@ use stemma_chain_format::member::{Member, Role};
 use stemma_keystore::{Passphrase, Purpose, ScryptCost, SecretKey, generate, read_key_file, write_key_file};
 use stemma_node_api::config::{
     BankConfig, ConsensusConfig, HttpConfig, InstitutionConfig, KeyFiles, NetworkConfig, NodeConfig, PeerAddresses,
-    PricesConfig,
+    PricesConfig, RewardAmount, RewardPolicy, RewardRate, RewardsConfig,
 };
 
 use super::customers::Customer;
-use super::plan::{PARTS, Part};
+use super::plan::{CURRENCY, PARTS, Part};
 use super::ports;
 use super::state::{Ports, State};
 use crate::error::{CliError, Exit};
@@ -107,6 +107,11 @@ impl Folder {
         self.root.join("customers").join(format!("{name}.json"))
     }
 
+    /// The referral's code, as a picture (`png`, `svg`) or text (`txt`).
+    pub fn promotion(&self, ending: &str) -> PathBuf {
+        self.root.join("promotion").join(format!("referral.{ending}"))
+    }
+
     /// A customer's audit bundle.
     pub fn bundle(&self, name: &str) -> PathBuf {
         self.root.join("bundles").join(format!("{name}.bundle"))
@@ -119,6 +124,18 @@ impl Folder {
     pub fn open_customer_key(&self, name: &str) -> Result<SecretKey, CliError> {
         let passphrase = stemma_keystore::passphrase::from_file(&self.customers_passphrase())?.passphrase;
         Ok(read_key_file(&self.customer_key(name), &passphrase, Purpose::Account)?)
+    }
+
+    /// Opens a customer's key, made now if there is none.
+    ///
+    /// # Errors
+    /// The key or its passphrase can't be read, or the key can't be written.
+    pub fn customer_key_or_new(&self, name: &str) -> Result<SecretKey, CliError> {
+        if self.customer_key(name).exists() {
+            return self.open_customer_key(name);
+        }
+        let passphrase = stemma_keystore::passphrase::from_file(&self.customers_passphrase())?.passphrase;
+        write_key(&self.customer_key(name), Purpose::Account, &passphrase)
     }
 
     /// Makes keys, genesis, configurations and customers. What an interrupted run left behind is replaced: nothing
@@ -239,8 +256,31 @@ fn node_config(part: &Part, ports: &BTreeMap<String, Ports>) -> Result<NodeConfi
         network: NetworkConfig::new(addresses(own.network), peers),
         consensus: ConsensusConfig::default(),
         bank: BankConfig::default(),
-        institution: InstitutionConfig { prices: replay.unwrap_or_default(), ..InstitutionConfig::default() },
+        institution: InstitutionConfig {
+            prices: replay.unwrap_or_default(),
+            rewards: if is_institution { rewards() } else { RewardsConfig::default() },
+            ..InstitutionConfig::default()
+        },
     })
+}
+
+/// Five for the customer, one percent for the promoter, at most a hundred a day.
+fn rewards() -> RewardsConfig {
+    let rate = |fixed: Option<&str>, basis_points| RewardAmount {
+        base: RewardRate { fixed: fixed.map(str::to_owned), basis_points },
+        tiers: Vec::new(),
+    };
+    let policy = RewardPolicy {
+        side: Some("buy".to_owned()),
+        customer: Some(rate(Some("5.00"), 0)),
+        promoter: Some(rate(None, 100)),
+        ..RewardPolicy::default()
+    };
+    RewardsConfig {
+        promoter_day_max: BTreeMap::from([(CURRENCY.to_owned(), "100.00".to_owned())]),
+        policies: vec![policy],
+        ..RewardsConfig::default()
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod plan;
 mod ports;
 pub mod prices;
 pub mod processes;
+mod promotion;
 mod replay;
 mod report;
 pub mod setup;
@@ -142,6 +143,7 @@ impl Run<'_> {
             progress.finish();
         }
         self.replay(clients, state).await?;
+        promotion::run(clients, self.folder, state, &self.inputs.prices, self.genesis).await?;
         let (report, units) = self.report(clients, state).await?;
         output.data(&report, &report.text(&units))?;
         Ok(if report.failures.is_empty() { Exit::Yes } else { Exit::No })
@@ -201,6 +203,7 @@ impl Run<'_> {
             nodes: nodes.map(|(url, status)| NodeRow::of(status, &url)).collect(),
             accounts: accounts.into_iter().map(|(name, view)| AccountRow::of(name, view)).collect(),
             bundles,
+            promotion: state.promotion.clone(),
             genesis: self.folder.genesis().display().to_string(),
             dir: self.options.dir.display().to_string(),
             failures,

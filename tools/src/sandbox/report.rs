@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
-use stemma_node_api::types::{AccountView, Amounts, Status};
+use stemma_node_api::types::{AccountView, Amounts, RewardView, Status};
 
 use super::checks::Bundle;
+use super::promotion::Shown;
 use super::state::Tally;
 use crate::units::Units;
 
@@ -30,6 +31,9 @@ pub struct Report {
     pub accounts: Vec<AccountRow>,
     /// The audit bundles.
     pub bundles: Vec<Bundle>,
+    /// A promotion with its QR code, and what it paid; absent where nothing had a price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<Shown>,
     /// The genesis file.
     pub genesis: String,
     /// The sandbox's folder.
@@ -137,6 +141,9 @@ impl Report {
             self.genesis,
             self.bundles_table()
         ));
+        if let Some(promotion) = &self.promotion {
+            text.push_str(&format!("\n{}", promotion_text(promotion, units)));
+        }
         if self.failures.is_empty() {
             text.push_str("\nEverything held.\n");
         } else {
@@ -194,6 +201,21 @@ impl Report {
         }
         table
     }
+}
+
+fn promotion_text(promotion: &Shown, units: &Units) -> String {
+    let Shown { qr, instrument, promoter, promoter_bank, customer, customer_bank, outcome, rewards, .. } = promotion;
+    let mut text = format!(
+        "Promotion of {instrument} by {} at {promoter_bank}, used by {} at {customer_bank}: {outcome}\n  {}\n",
+        short(promoter),
+        short(customer),
+        qr.display()
+    );
+    for RewardView { account, instrument, amount } in rewards {
+        let who = if account == promoter { "promoter" } else { "customer" };
+        text.push_str(&format!("  {} {instrument} to the {who}\n", units.show(instrument, amount)));
+    }
+    text
 }
 
 fn table(header: Vec<String>) -> Table {

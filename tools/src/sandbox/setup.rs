@@ -157,7 +157,11 @@ async fn open_all(
     Ok(())
 }
 
-async fn open(client: &Client, key: &str) -> Result<String, CliError> {
+/// Opens an account for a key, or finds the one that it has.
+///
+/// # Errors
+/// The node refuses or can't be reached.
+pub async fn open(client: &Client, key: &str) -> Result<String, CliError> {
     let limit = Limit::start();
     loop {
         // One that was opened just before the sandbox was killed, or after the node stopped waiting.
@@ -198,11 +202,12 @@ async fn fund(client: &Client, bank: &str, state: &State) -> Result<(), CliError
     let institutions: BTreeSet<&str> = INSTITUTIONS.into_iter().collect();
     for member in client.members().await? {
         if institutions.contains(member.id.as_str()) {
-            let settlement = member.accounts.get("settlement").cloned();
-            let account = settlement.ok_or_else(|| {
-                CliError::network(format!("the node of {bank} names no settlement account of {}", member.id))
-            })?;
-            wanted.insert(account, WORKING_CASH.to_string());
+            for purpose in ["settlement", "promotion"] {
+                let account = member.accounts.get(purpose).cloned().ok_or_else(|| {
+                    CliError::network(format!("the node of {bank} names no {purpose} account of {}", member.id))
+                })?;
+                wanted.insert(account, WORKING_CASH.to_string());
+            }
         }
     }
     loop {

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::customers::Customer;
+use super::promotion::Shown;
 use crate::error::CliError;
 use crate::files;
 
@@ -29,6 +30,9 @@ pub struct State {
     pub is_set_up: bool,
     /// How far the orders were replayed.
     pub replay: ReplayState,
+    /// The promotion that was shown.
+    #[serde(default)]
+    pub promotion: Option<Shown>,
 }
 
 /// Ports of one node.
@@ -98,7 +102,7 @@ impl State {
         };
         let customers = customers.iter().map(customer).collect();
         let replay = ReplayState::default();
-        Self { version: VERSION, network, ports, prices, customers, is_set_up: false, replay }
+        Self { version: VERSION, network, ports, prices, customers, is_set_up: false, replay, promotion: None }
     }
 
     /// Reads it.
