@@ -339,13 +339,15 @@ async fn by_the_tool() {
         let traded = run("trade buy --instrument broker-a/AAPL --quantity 1", &by(given), &emeka, &emekas);
         assert!(traded.status.success(), "{}", String::from_utf8_lossy(&traded.stderr));
     }
-    let swapped = if text.ends_with('A') { "Q" } else { "A" };
-    let forged = format!("{}{swapped}{}", &text[..text.len() - 3], &text[text.len() - 2..]);
+    // A letter of the signature, none of whose bits is filling.
+    let at = text.len() - 3;
+    let forged = format!("{}{}{}", &text[..at], if &text[at..=at] == "A" { "B" } else { "A" }, &text[at + 1..]);
     for (given, instrument, code, said) in [
         (path("out/referral.svg"), "broker-a/AAPL", 2, "a drawing"),
         (path("out/referral.png"), "broker-b/IBM", 1, "not to buy broker-b/IBM"),
         (forged, "broker-a/AAPL", 1, "not genuine"),
-        (text[..100].to_owned(), "broker-a/AAPL", 1, "not genuine"),
+        // 96 letters are whole bytes: what is cut off there, only the envelope tells.
+        (text[..104].to_owned(), "broker-a/AAPL", 1, "not genuine"),
         (text.to_lowercase().replace("stemma1", "STEMMA1"), "broker-a/AAPL", 2, "damaged"),
     ] {
         let words = format!("trade buy --instrument {instrument} --quantity 1");
