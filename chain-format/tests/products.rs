@@ -59,8 +59,8 @@ fn traded(world: &mut World, order: Order) -> (i128, i128, i128) {
     for one in [&instrument, &cash] {
         assert_eq!(world.total(one), 0, "{one}");
     }
-    let cost = if order.side == Side::Buy { paid - fee } else { -paid - fee };
-    (quantity, if order.side == Side::Buy { cost } else { -paid + fee }, fee)
+    let cost = if order.side == Side::Buy { paid - fee } else { fee - paid };
+    (quantity, cost, fee)
 }
 
 fn refused(world: &World, order: Order) -> (Rule, String) {
