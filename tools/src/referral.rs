@@ -4,7 +4,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::imageops::{FilterType, resize};
+use image::imageops::{FilterType, blur, resize};
 use image::{GrayImage, ImageFormat, ImageReader, Limits};
 use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::instrument::InstrumentId;
@@ -24,6 +24,10 @@ const PICTURE_PIXELS_MAX: u32 = 12_000;
 const PICTURE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Sides to which a picture is made smaller where no code is found in it: what is blurred away is noise.
 const SIDES: [u32; 4] = [1_600, 1_000, 700, 500];
+/// How much a picture is enlarged, and then smoothed (standard deviation in pixels), where no code is found in it otherwise.
+const SMOOTHINGS: [(u32, f32); 4] = [(1, 0.8), (2, 1.6), (2, 2.4), (3, 3.2)];
+/// Largest side of a picture that is enlarged and smoothed: in larger ones, making them smaller does the same.
+const SMOOTHED_SIDE_MAX: u32 = 1_200;
 /// Characters shown of a code that is no referral.
 const SHOWN_CHARS: usize = 40;
 
@@ -126,7 +130,8 @@ fn code_in(bytes: &[u8], format: ImageFormat, name: &str) -> Result<String, CliE
     })
 }
 
-/// What all codes say that are found in the picture as it is, then in ever smaller ones.
+/// What all codes say that are found in the picture as it is, then in ever smaller ones, then with its noise smoothed, as it is and
+/// enlarged.
 fn codes(picture: &GrayImage) -> impl Iterator<Item = String> {
     let side = picture.width().max(picture.height());
     let smaller = SIDES.into_iter().filter(move |smaller| *smaller < side).map(move |smaller| {
@@ -136,7 +141,13 @@ fn codes(picture: &GrayImage) -> impl Iterator<Item = String> {
         };
         resize(picture, scaled(picture.width()), scaled(picture.height()), FilterType::Triangle)
     });
-    std::iter::once(picture.clone()).chain(smaller).flat_map(|picture| codes_as_it_is(&picture))
+    let is_small = side <= SMOOTHED_SIDE_MAX;
+    let smoothed = SMOOTHINGS.into_iter().filter(move |_| is_small).flat_map(|(enlarged, sigma)| {
+        let scaled = |pixels: u32| pixels.saturating_mul(enlarged);
+        let larger = resize(picture, scaled(picture.width()), scaled(picture.height()), FilterType::CatmullRom);
+        [blur(&larger, sigma)]
+    });
+    std::iter::once(picture.clone()).chain(smaller).chain(smoothed).flat_map(|picture| codes_as_it_is(&picture))
 }
 
 fn codes_as_it_is(picture: &GrayImage) -> Vec<String> {
