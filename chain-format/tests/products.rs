@@ -15,7 +15,8 @@ mod common;
 use common::{Order, Plan, World, amount, price};
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::error::Rule;
-use stemma_chain_format::instrument::InstrumentKind;
+use stemma_chain_format::hash::AccountId;
+use stemma_chain_format::instrument::{InstrumentId, InstrumentKind};
 use stemma_chain_format::listing::{FeeSchedule, Terms};
 use stemma_chain_format::member::OwnAccount;
 use stemma_chain_format::request::{Side, Size};
@@ -39,7 +40,7 @@ fn traded(world: &mut World, order: Order) -> (i128, i128, i128) {
     let (instrument, cash) = (order.instrument(), common::cash_of(order.customer.bank));
     let account = order.customer.account;
     let settlement = world.own(order.institution, OwnAccount::Settlement);
-    let held = |world: &World, account, instrument| {
+    let held = |world: &World, account: &AccountId, instrument: &InstrumentId| {
         let account = world.ledger.account(account).unwrap();
         let waiting = account.inbox.iter().filter(|credit| credit.instrument == *instrument).map(|c| c.amount.units());
         account.state.holdings.get(instrument).units() + waiting.sum::<i128>()

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use stemma_chain_format::hash::Link;
+use stemma_chain_format::account::AccountState;
+use stemma_chain_format::hash::{AccountId, Link};
+use stemma_chain_format::merkle::SparseProof;
 use stemma_chain_format::validate::VerifiedEntry;
 use stemma_node_api::catalogue::{ChangeListing, DryRun, DryRunView, ListInstrument};
 use stemma_node_api::types::{Committed, Market};
@@ -97,12 +99,7 @@ impl Node {
                 Ok(())
             }
             Call::Prove { account, reply } => {
-                let ledger = self.state.ledger();
-                let proved = ledger
-                    .account(&account)
-                    .map(|found| (found.state.clone(), ledger.prove(&account), ledger.head().height));
-                let missing = || ApiError::new(ErrorCode::NotFound, format!("there is no account {account}"));
-                let _gone = reply.send(proved.ok_or_else(missing));
+                let _gone = reply.send(self.prove(&account));
                 Ok(())
             }
         }
@@ -172,6 +169,13 @@ impl Node {
     fn try_out(&self, asked: &DryRun) -> Result<DryRunView, ApiError> {
         let institution = self.institution.as_ref().ok_or_else(|| wrong_role("institution"))?;
         institution.try_out(asked, self.state.ledger(), now_ms())
+    }
+
+    fn prove(&self, account: &AccountId) -> Result<(AccountState, SparseProof, u64), ApiError> {
+        let ledger = self.state.ledger();
+        let missing = || ApiError::new(ErrorCode::NotFound, format!("there is no account {account}"));
+        let found = ledger.account(account).ok_or_else(missing)?;
+        Ok((found.state.clone(), ledger.prove(account), ledger.head().height))
     }
 
     fn market(&self) -> Result<Market, ApiError> {
