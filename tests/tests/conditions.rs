@@ -11,11 +11,12 @@
 )]
 
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use stemma_chain_format::amount::Amount;
 use stemma_chain_format::request::{Side, Size};
-use stemma_node_api::catalogue::{ChangeListing, DryRun, InstrumentView, ListInstrument, TermsView};
+use stemma_node_api::catalogue::{ChangeListing, DryRun, HoursView, InstrumentView, ListInstrument, TermsView};
 use stemma_node_api::types::{RefusalView, RequestState, RequestView};
 use stemma_node_api::{Client, ClientError, ErrorCode};
 use stemma_tests::binaries::binaries;
@@ -146,6 +147,16 @@ async fn terms_and_status_decide_and_a_change_of_them_is_a_signed_record() {
     refused(&network, &mut alice, Side::Buy, 1, "credit-level-too-low").await;
     on_terms(&network, TermsView { risk_class: 5, ..terms.clone() }).await;
     refused(&network, &mut alice, Side::Buy, 1, "unsuitable-product").await;
+
+    // Trading hours: only on the day after tomorrow.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let weekdays = ["thu", "fri", "sat", "sun", "mon", "tue", "wed"];
+    let later = weekdays[usize::try_from((now / 86_400 + 2) % 7).unwrap()];
+    let session = format!("{later} 00:00-24:00");
+    let hours = HoursView { zone: "Etc/UTC".to_owned(), sessions: vec![session.clone()], holidays: Vec::new() };
+    on_terms(&network, TermsView { hours: Some(hours), ..terms.clone() }).await;
+    let closed = refused(&network, &mut alice, Side::Buy, 1, "outside-trading-hours").await;
+    assert!(closed.expected.contains(&session) && closed.found.contains("trading opens"), "{closed:?}");
 
     // Lock-up: everything was bought today.
     on_terms(&network, TermsView { lock_up_days: 30, ..terms }).await;

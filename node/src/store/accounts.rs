@@ -60,8 +60,10 @@ pub(super) fn write_changes(
                 {
                     activity::count_trade(txn, number, committed.block.header.time_ms)?;
                 }
-                if chain.request.record().institution == *owner {
-                    book::write(txn, chain, Place { height, index }, committed.block.header.time_ms)?;
+                if chain.request.record().institution == *owner
+                    && let Some(number) = numbers.get(&account.0)?.map(|value| value.value())
+                {
+                    book::write(txn, chain, number, Place { height, index }, committed.block.header.time_ms)?;
                 }
                 (*account, *sequence)
             }

@@ -14,6 +14,7 @@ use stemma_chain_format::record::Signed;
 use stemma_chain_format::referral::Referral;
 use stemma_chain_format::request::{Side, Trade};
 
+use super::accounts::number_of;
 use super::{Place, Store, StoreError, short, tables};
 
 /// Largest encoding of a row, in bytes.
@@ -83,8 +84,14 @@ pub fn asked(trade: &Trade) -> Digest {
     Digest::of(&cbor::encode(trade))
 }
 
-/// Writes a committed trade of this institution.
-pub(super) fn write(txn: &WriteTransaction, chain: &Chain, place: Place, time_ms: u64) -> Result<(), StoreError> {
+/// Writes a committed trade of this institution, by the account of this number.
+pub(super) fn write(
+    txn: &WriteTransaction,
+    chain: &Chain,
+    number: u64,
+    place: Place,
+    time_ms: u64,
+) -> Result<(), StoreError> {
     let (request, execution) = (chain.request.record(), chain.execution.record());
     let trade = &request.trade;
     // What the account's cash moved by for the trade is its cost, as the ledger has checked.
@@ -113,7 +120,7 @@ pub(super) fn write(txn: &WriteTransaction, chain: &Chain, place: Place, time_ms
     let Place { height, index } = place;
     txn.open_table(tables::BOOK)?.insert((height, index), cbor::encode(&row).as_slice())?;
     let instrument = row.instrument.to_string();
-    let key = (short(&row.account.0), instrument.as_str(), height, index);
+    let key = (number, instrument.as_str(), height, index);
     txn.open_table(tables::BOOK_ACCOUNTS)?.insert(key, ())?;
     count_rewards(txn, &row)?;
     if execution.referral == Some(ReferralOutcome::Rewarded)
@@ -208,10 +215,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn has_traded(&self, account: &AccountId) -> Result<bool, StoreError> {
-        let index = self.read()?.open_table(tables::BOOK_ACCOUNTS)?;
-        let half = short(&account.0);
-        let first = index.range((half, "", 0, 0)..)?.next().transpose()?;
-        Ok(first.is_some_and(|(key, _)| key.value().0 == half))
+        let txn = self.read()?;
+        let Some(number) = number_of(&txn, account)? else { return Ok(false) };
+        let index = txn.open_table(tables::BOOK_ACCOUNTS)?;
+        let first = index.range((number, "", 0, 0)..)?.next().transpose()?;
+        Ok(first.is_some_and(|(key, _)| key.value().0 == number))
     }
 
     /// An account's trades of an instrument since a time, the newest first.
@@ -227,9 +235,10 @@ impl Store {
         let txn = self.read()?;
         let index = txn.open_table(tables::BOOK_ACCOUNTS)?;
         let book = txn.open_table(tables::BOOK)?;
-        let (half, code) = (short(&account.0), instrument.to_string());
+        let Some(number) = number_of(&txn, account)? else { return Ok(Vec::new()) };
+        let code = instrument.to_string();
         let mut rows = Vec::new();
-        for key in index.range((half, code.as_str(), 0, 0)..=(half, code.as_str(), u64::MAX, u32::MAX))?.rev() {
+        for key in index.range((number, code.as_str(), 0, 0)..=(number, code.as_str(), u64::MAX, u32::MAX))?.rev() {
             let (_, _, height, at) = key?.0.value();
             let value = book.get((height, at))?;
             let value = value.ok_or_else(|| StoreError::Damaged(format!("the book has no row {height}, {at}")))?;
@@ -237,9 +246,7 @@ impl Store {
             if row.time_ms < since_ms {
                 break;
             }
-            if row.account == *account {
-                rows.push(row);
-            }
+            rows.push(row);
         }
         Ok(rows)
     }

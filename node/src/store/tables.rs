@@ -66,8 +66,8 @@ pub(super) const OPEN_ANSWERS: TableDefinition<'static, u64, ()> = TableDefiniti
 
 /// An institution's committed trades: (height, index) → CBOR book row. A cache: it follows from the chains.
 pub(super) const BOOK: TableDefinition<'static, (u64, u32), &[u8]> = TableDefinition::new("book");
-/// (half of an account id, instrument, height, index) → nothing: an account's trades of an instrument in order.
-pub(super) const BOOK_ACCOUNTS: TableDefinition<'static, (u128, &str, u64, u32), ()> =
+/// (account number, instrument, height, index) → nothing: an account's trades of an instrument in order.
+pub(super) const BOOK_ACCOUNTS: TableDefinition<'static, (u64, &str, u64, u32), ()> =
     TableDefinition::new("book_accounts");
 
 /// An institution's instrument code → (its last price as quoted, the price's time in Unix ms), of prices that were pushed or fetched.
