@@ -76,7 +76,9 @@ async fn refused(network: &Network, customer: &mut Customer, side: Side, quantit
     let order = if side == Side::Buy { customer.buy(AAPL, quantity) } else { customer.sell(AAPL, quantity) };
     let refusal = customer.finish(&order).await.refusal.expect(reason);
     assert_eq!((refusal.member.as_str(), refusal.reason.as_str()), (BROKER, reason));
-    assert_eq!((&refusal.expected, &refusal.found), (&broken[0].expected, &broken[0].found));
+    assert_eq!(refusal.expected, broken[0].expected);
+    // A time of day may have gone on meanwhile.
+    assert!(refusal.found == broken[0].found || reason == "outside-trading-hours", "{} {before:?}", refusal.found);
     refusal
 }
 
