@@ -9,6 +9,7 @@ mod conditions;
 mod execute;
 pub mod prices;
 mod rewards;
+pub mod reports;
 mod try_out;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,1 @@
+//! Each report over hand-made rows of the book.
