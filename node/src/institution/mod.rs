@@ -8,8 +8,8 @@ mod case;
 mod conditions;
 mod execute;
 pub mod prices;
-mod rewards;
 pub mod reports;
+mod rewards;
 mod try_out;
 
 use std::collections::BTreeMap;
