@@ -147,3 +147,77 @@ impl Snapshot {
         }))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests may panic")]
+mod tests {
+    use stemma_chain_format::amount::{Amount, Price};
+    use stemma_chain_format::cbor;
+    use stemma_chain_format::hash::{AccountId, Digest, Link, NetworkId};
+    use stemma_chain_format::request::Side;
+
+    use super::*;
+
+    /// Two rows a block, blocks a second apart, every third height without any.
+    fn filled(heights: u64) -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let member = "broker-a".parse().unwrap();
+        let store = Store::open(&folder.path().join("store"), NetworkId([9; 32]), &member).unwrap();
+        let txn = store.begin().unwrap();
+        for height in (1..=heights).filter(|height| height % 3 != 0) {
+            for index in 0..2 {
+                let row = BookRow {
+                    chain: Link([1; 32]),
+                    time_ms: height * 1_000,
+                    account: AccountId([2; 32]),
+                    bank: "bank-a".parse().unwrap(),
+                    side: Side::Buy,
+                    instrument: "broker-a/AAPL".parse().unwrap(),
+                    quantity: Amount::ONE,
+                    price: Price::new(1, 0).unwrap(),
+                    cash: "bank-a/USD".parse().unwrap(),
+                    cost: Amount::ONE,
+                    fee: Amount::ZERO,
+                    rewards: Vec::new(),
+                    asked: Digest::of(b"asked"),
+                };
+                let mut book = txn.open_table(tables::BOOK).unwrap();
+                book.insert((height, index), cbor::encode(&row).as_slice()).unwrap();
+            }
+        }
+        txn.commit().unwrap();
+        (folder, store)
+    }
+
+    #[test]
+    fn a_book_of_many_batches_is_read_once_and_in_order_between_time_and_height() {
+        let heights = 3_000;
+        let (_folder, store) = filled(heights);
+        let read = |from_ms, height_max| -> Vec<(u64, u32)> {
+            let reader = store.book_since(from_ms, height_max).unwrap();
+            reader.map(|row| row.map(|(place, _)| (place.height, place.index)).unwrap()).collect()
+        };
+        let expected = |from: u64, to: u64| -> Vec<(u64, u32)> {
+            let heights = (from..=to).filter(|height| height % 3 != 0);
+            heights.flat_map(|height| [(height, 0), (height, 1)]).collect()
+        };
+        assert_eq!(read(0, heights), expected(1, heights));
+        assert_eq!(read(0, u64::MAX), expected(1, heights));
+        for from in [1, 2, 3, 4, 1_499, 1_500, 1_501, 2_999, 3_000, 3_001] {
+            assert_eq!(read(from * 1_000, heights), expected(from, heights), "{from}");
+            assert_eq!(read(from * 1_000 - 1, heights), expected(from, heights), "{from}");
+            assert_eq!(read(from * 1_000, 2_000), expected(from, 2_000), "{from}");
+        }
+        assert_eq!(read(0, 0), []);
+        assert_eq!(read(u64::MAX, u64::MAX), []);
+    }
+
+    #[test]
+    fn an_empty_store_stands_before_the_first_block() {
+        let (_folder, store) = filled(0);
+        let snapshot = store.snapshot().unwrap();
+        assert_eq!(snapshot.read_at().unwrap(), ReadAt { height: 0, time_ms: 0 });
+        assert_eq!((snapshot.book().unwrap().count(), snapshot.accounts().unwrap().count()), (0, 0));
+        assert_eq!(store.book_since(5, 0).unwrap().count(), 0);
+    }
+}
