@@ -437,7 +437,8 @@ impl Client {
         let given = given.iter().filter_map(|(name, day)| Some((*name, day.as_deref()?)));
         let query: Vec<String> =
             given.chain(more.iter().copied()).map(|(name, value)| format!("{name}={value}")).collect();
-        let path = format!("{}?{}", routes::REPORT.replace("{name}", name), query.join("&"));
+        let mark = if query.is_empty() { "" } else { "?" };
+        let path = format!("{}{mark}{}", routes::REPORT.replace("{name}", name), query.join("&"));
         self.http.get(format!("{}{path}", self.base)).timeout(Duration::from_secs(REPORT_SECONDS_MAX))
     }
 

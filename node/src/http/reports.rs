@@ -115,8 +115,8 @@ pub(super) async fn report(
     let (name, tables) = named(&name)?;
     let form = form(format.as_deref(), table.as_deref(), tables)?;
     let period = Period::read(&days).map_err(WriteError::from)?;
-    let member = &shared.status.borrow().member.clone();
-    let own = shared.registry.member_by_text(member).filter(|member| member.role == Role::Institution);
+    let member = shared.status.borrow().member.clone();
+    let own = shared.registry.member_by_text(&member).filter(|member| member.role == Role::Institution);
     let institution = own.ok_or_else(|| ApiError::new(ErrorCode::WrongRole, "this node is no institution"))?.id.clone();
     let turn = Arc::clone(&shared.reports).try_acquire_owned().map_err(|_| {
         let mut error = ApiError::new(ErrorCode::Busy, format!("{REPORTS_MAX} reports are being made"));
@@ -279,6 +279,11 @@ fn streamed(trades: Trades, form: Form, turn: OwnedSemaphorePermit) -> Body {
             Err(e) => tracing::error!(error = %chain(&e), "a report broke off"),
         }
     });
+    body_of(pieces)
+}
+
+/// A body that ends well only after [`Piece::End`], whatever became of who writes it.
+fn body_of(pieces: mpsc::Receiver<Piece>) -> Body {
     Body::from_stream(stream::unfold(Some(pieces), |pieces| async move {
         let mut pieces: mpsc::Receiver<Piece> = pieces?;
         match pieces.recv().await {
@@ -349,5 +354,61 @@ impl Write for Pieces {
     /// What is left goes with the end.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use stemma_node_api::reports::FeeRow;
+
+    use super::*;
+
+    async fn body(sent: Vec<Piece>) -> Result<Vec<u8>, axum::Error> {
+        let (sender, pieces) = mpsc::channel(PIECES_COUNT);
+        for piece in sent {
+            assert!(sender.send(piece).await.is_ok());
+        }
+        drop(sender);
+        to_bytes(body_of(pieces), usize::MAX).await.map(Vec::from)
+    }
+
+    #[tokio::test]
+    async fn a_report_that_breaks_off_is_no_shorter_report() {
+        let rows = || Piece::Rows(b"a,b\r\n".to_vec());
+        assert_eq!(body(vec![rows(), rows(), Piece::End]).await.unwrap(), b"a,b\r\na,b\r\n");
+        assert!(body(vec![rows(), rows()]).await.is_err());
+        assert!(body(Vec::new()).await.is_err());
+    }
+
+    #[test]
+    fn a_table_has_its_header_also_without_rows() {
+        let head = ReportHead {
+            report: "fees".to_owned(),
+            institution: "broker-a".to_owned(),
+            height: 7,
+            time: "2026-11-26T09:30:00Z".to_owned(),
+            from: None,
+            to: None,
+        };
+        let written = |rows: Vec<FeeRow>| {
+            let mut out = Vec::new();
+            table(&mut out, &head, rows.into_iter().map(Ok)).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let header = "day,cash,instrument,trades,fee,decimals,as_of_height,as_of_time\r\n";
+        assert_eq!(written(Vec::new()), header);
+        let row = FeeRow { day: "a \"day\", quoted".to_owned(), fee: "12".to_owned(), ..FeeRow::default() };
+        let expected = format!("{header}\"a \"\"day\"\", quoted\",,,0,12,0,7,2026-11-26T09:30:00Z\r\n");
+        assert_eq!(written(vec![row]), expected);
+    }
+
+    #[test]
+    fn forms_are_json_or_a_table_as_csv() {
+        let tables = TradesReport::TABLES;
+        assert!(matches!(form(None, None, tables), Ok(Form::Json)));
+        assert!(matches!(form(Some("csv"), None, tables), Ok(Form::Csv("trades"))));
+        assert!(matches!(form(Some("csv"), Some("days"), tables), Ok(Form::Csv("days"))));
+        assert!(form(Some("xml"), None, tables).is_err() && form(Some("csv"), Some("fees"), tables).is_err());
     }
 }

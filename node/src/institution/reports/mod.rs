@@ -1,7 +1,7 @@
 //! The institution's reports: sums over its book and, to reconcile, over the ledger. Each is computed beside the node's thread, from
 //! the store alone, and is true at one height.
 //!
-//! [`trades`] is as long as the book and is read row by row; the others keep a sum for each account, day and instrument.
+//! [`trades`] is as long as the book and is read row by row; the others keep a sum for each account, day or instrument.
 
 pub mod fees;
 pub mod holdings;
@@ -10,6 +10,7 @@ pub mod rewards;
 pub mod trades;
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests may panic")]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -115,17 +116,11 @@ impl Period {
         Ok(Self { days: days.clone(), from_ms, end_ms })
     }
 
-    /// All days.
-    #[must_use]
-    pub fn all() -> Self {
-        Self { days: Days::default(), from_ms: 0, end_ms: u64::MAX }
-    }
-
-    /// Days for a report that begins with the first trade, or covers everything.
+    /// Refuses days that a report has no use for, because it begins with the first trade, or says how things stand.
     ///
     /// # Errors
-    /// [`ReportError::Days`] where a day was given that it has no use for.
-    pub fn without(&self, fields: &[&'static str]) -> Result<(), ReportError> {
+    /// [`ReportError::Days`] where such a day was given.
+    fn without(&self, fields: &[&'static str]) -> Result<(), ReportError> {
         for &field in fields {
             let given = if field == "from" { &self.days.from } else { &self.days.to };
             if given.is_some() {
