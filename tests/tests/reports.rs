@@ -53,8 +53,9 @@ struct Known {
     height: u64,
 }
 
-/// What a customer was told of committed trades at broker-a, by chain.
-type Kept = BTreeMap<String, Known>;
+/// What customers were told of committed trades at broker-a, by chain.
+#[derive(Debug, Default)]
+struct Kept(BTreeMap<String, Known>);
 
 fn keep(kept: &mut Kept, customer: &Customer, order: &Prepared, view: &RequestView) {
     assert_eq!(view.state, RequestState::Committed, "{view:?}");
@@ -69,7 +70,7 @@ fn keep(kept: &mut Kept, customer: &Customer, order: &Prepared, view: &RequestVi
         fee: fee.parse().unwrap(),
         height: view.height.unwrap(),
     };
-    kept.insert(view.chain.clone().unwrap(), known);
+    kept.0.insert(view.chain.clone().unwrap(), known);
 }
 
 /// Pays 1.00 to the customer and two percent to the promoter.
@@ -146,11 +147,11 @@ async fn reports_say_what_was_traded_and_the_book_reconciles_at_every_height() {
     holdings(client, &kept).await;
     fees(client, &kept).await;
     promoters(client, &rewards).await;
-    reconciles(client, kept.len()).await;
+    reconciles(client, kept.0.len()).await;
     // The other institution has a book of its own.
     let other: TradesReport = network.client("broker-b").report(&whole()).await.unwrap();
     assert_eq!((other.trades.len(), other.trades[0].instrument.as_str()), (1, IBM));
-    the_tool_says_the_same(&network, kept.len());
+    the_tool_says_the_same(&network, kept.0.len());
     what_makes_no_sense_is_refused(&network).await;
 }
 
@@ -185,7 +186,7 @@ async fn traded(network: &Network) -> (Kept, BTreeMap<(&'static str, String), (u
     }
     heights.dedup();
     assert!(heights.len() > 3, "reconciled at several heights: {heights:?}");
-    let mut kept = Kept::new();
+    let mut kept = Kept::default();
     let mut customers = BTreeMap::new();
     for record in load.records().await {
         for (order, view) in &record.acknowledged {
@@ -216,10 +217,10 @@ async fn traded(network: &Network) -> (Kept, BTreeMap<(&'static str, String), (u
 
 async fn trades(client: &Client, kept: &Kept) {
     let report: TradesReport = client.report(&whole()).await.unwrap();
-    assert_eq!(report.trades.len(), kept.len());
+    assert_eq!(report.trades.len(), kept.0.len());
     let mut days: BTreeMap<(String, String, String), (u64, i128, i128)> = BTreeMap::new();
     for row in &report.trades {
-        let known = &kept[&row.chain];
+        let known = &kept.0[&row.chain];
         let found = Known {
             account: row.account.clone(),
             bank: row.bank.clone(),
@@ -263,7 +264,7 @@ async fn trades(client: &Client, kept: &Kept) {
 async fn holdings(client: &Client, kept: &Kept) {
     let report: HoldingsReport = client.report(&whole()).await.unwrap();
     let mut sums: BTreeMap<(String, String), (i128, i128)> = BTreeMap::new();
-    for known in kept.values() {
+    for known in kept.0.values() {
         let sum = sums.entry((known.account.clone(), known.bank.clone())).or_default();
         if known.side == Side::Buy { sum.0 += known.quantity } else { sum.1 += known.quantity }
     }
@@ -294,7 +295,7 @@ async fn fees(client: &Client, kept: &Kept) {
         *sum = (sum.0 + row.trades, sum.1 + row.fee.parse::<i128>().unwrap());
     }
     let mut expected: BTreeMap<String, (u64, i128)> = BTreeMap::new();
-    for known in kept.values() {
+    for known in kept.0.values() {
         let sum = expected.entry(format!("{}/USD", known.bank)).or_default();
         *sum = (sum.0 + 1, sum.1 + known.fee);
     }
