@@ -86,6 +86,7 @@ async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
         operator_token: settings.operator_token.clone(),
         changes: changes.clone(),
         room: http::bulk::room(),
+        reports: http::reports::turns(),
         paths: network::paths(net.clone(), members.clone()),
         desk: Arc::clone(&desk),
     });

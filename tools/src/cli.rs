@@ -59,6 +59,8 @@ pub enum Command {
     Instrument(commands::instrument::Args),
     /// Show what a node does: its state, a bank's queue and refusals, an institution's prices
     Node(commands::node::Args),
+    /// Report an institution's holdings, trades, fees and rewards, and reconcile its book, as its operator
+    Report(commands::report::Args),
     /// Buy or sell
     Trade(commands::trade::Args),
     /// Promote a trade: get a referral from the bank, as text and QR code

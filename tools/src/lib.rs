@@ -67,6 +67,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, CliError> {
         Command::Instrument(args) => block_on(commands::instrument::run(args, output))?,
         Command::Request(args) => block_on(commands::request::run(args, output))?,
         Command::Node(args) => block_on(commands::node::run(args, output))?,
+        Command::Report(args) => block_on(commands::report::run(args, output))?,
         Command::Promote(args) => block_on(commands::promote::run(args, output))?,
         Command::Trade(args) => block_on(commands::trade::run(args, output))?,
         Command::Audit(args) => block_on(commands::audit::run(args, output))?,

@@ -10,6 +10,7 @@ use crate::catalogue::{ChangeListing, DryRun, DryRunView, InstrumentView, ListIn
 use crate::error::ApiError;
 use crate::events::OrderEvents;
 use crate::prices::{PricePage, PushPrices};
+use crate::reports::{Days, HEIGHT_HEADER, Report, TIME_HEADER};
 use crate::routes;
 use crate::types::{
     AccountPage, AccountView, BlockView, ChainView, Committed, EnrolIdentity, EnrolmentPage, EnrolmentView,
@@ -50,6 +51,17 @@ pub enum ClientError {
     },
 }
 
+/// A table of a report as CSV.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportCsv {
+    /// The height that it is true at.
+    pub height: u64,
+    /// The time of that block (RFC 3339, UTC).
+    pub time: String,
+    /// The table, its header first.
+    pub bytes: Vec<u8>,
+}
+
 /// A client of one node.
 #[derive(Clone)]
 pub struct Client {
@@ -67,6 +79,9 @@ impl std::fmt::Debug for Client {
 
 /// Longest wait for an answer, in seconds; long waits for finality are asked for in shorter pieces.
 const ANSWER_SECONDS_MAX: u64 = 60;
+
+/// Longest time for a report, in seconds: it may be long.
+const REPORT_SECONDS_MAX: u64 = 30 * 60;
 
 /// Longest time for which events are followed in one call.
 const FOLLOW_MAX: Duration = Duration::from_secs(24 * 3_600);
@@ -393,6 +408,38 @@ impl Client {
     /// [`ClientError`]; `conflict` for a price that is older than the one known, or of the future.
     pub async fn push_prices(&self, body: &PushPrices) -> Result<PricePage, ClientError> {
         self.send(Method::PUT, routes::PRICES, body).await
+    }
+
+    /// A report of an institution (operator), whole in memory.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `malformed` for days that make no sense, `wrong-role` where the node is no institution.
+    pub async fn report<R: Report>(&self, days: &Days) -> Result<R, ClientError> {
+        self.parsed(self.report_call(R::NAME, days, &[])).await
+    }
+
+    /// A table of an institution's report as CSV (operator), whole in memory.
+    ///
+    /// # Errors
+    /// As [`Self::report`].
+    pub async fn report_csv(&self, name: &str, table: &str, days: &Days) -> Result<ReportCsv, ClientError> {
+        let answer = self.accepted(self.report_call(name, days, &[("format", "csv"), ("table", table)])).await?;
+        let header = |name: &str| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
+        let height = header(HEIGHT_HEADER).and_then(|height| height.parse().ok());
+        let told = height.zip(header(TIME_HEADER));
+        let (height, time) = told.ok_or_else(|| self.unexpected("a report that does not say its height".to_owned()))?;
+        let unreachable = |source| ClientError::Unreachable { url: self.base.clone(), source };
+        Ok(ReportCsv { height, time, bytes: answer.bytes().await.map_err(unreachable)?.into() })
+    }
+
+    fn report_call(&self, name: &str, days: &Days, more: &[(&str, &str)]) -> reqwest::RequestBuilder {
+        let given = [("from", &days.from), ("to", &days.to)];
+        let given = given.iter().filter_map(|(name, day)| Some((*name, day.as_deref()?)));
+        let query: Vec<String> =
+            given.chain(more.iter().copied()).map(|(name, value)| format!("{name}={value}")).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        let path = format!("{}{mark}{}", routes::REPORT.replace("{name}", name), query.join("&"));
+        self.http.get(format!("{}{path}", self.base)).timeout(Duration::from_secs(REPORT_SECONDS_MAX))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

@@ -11,9 +11,10 @@ pub mod events;
 pub mod moment;
 pub mod prices;
 pub mod qr;
+pub mod reports;
 pub mod routes;
 pub mod types;
 pub mod x509;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, ReportCsv};
 pub use error::{ApiError, ErrorBody, ErrorCode};

@@ -1,6 +1,8 @@
 //! Moments as the API writes them: RFC 3339, such as `2026-11-26T09:30:00Z`; inside, Unix milliseconds.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 /// A text that is no moment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -9,6 +11,19 @@ pub struct MomentError {
     /// The text, its beginning where it is long.
     pub found: String,
 }
+
+/// A text that is no day.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a day from 1970 on, such as 2026-11-26, found {found:?}")]
+pub struct DayError {
+    /// The text, its beginning where it is long.
+    pub found: String,
+}
+
+/// The day that days are counted from.
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
+/// How long a day (UTC) is, in milliseconds.
+pub const DAY_MS: u64 = 24 * 3_600 * 1_000;
 
 /// Longest text of a moment, in bytes.
 const TEXT_BYTES_MAX: usize = 64;
@@ -33,6 +48,27 @@ pub fn show(ms: u64) -> String {
     moment.unwrap_or(Timestamp::MAX).to_string()
 }
 
+/// Reads a day, written `2026-11-26`, as the Unix milliseconds that it begins with in UTC.
+///
+/// # Errors
+/// [`DayError`]: another form, no such day, or before 1970.
+pub fn parse_day(text: &str) -> Result<u64, DayError> {
+    let wrong = || DayError { found: text.chars().take(TEXT_BYTES_MAX).collect() };
+    let day: Date = text.parse().map_err(|_| wrong())?;
+    // Other forms of ISO 8601 are read too, and a day has one form.
+    if day.to_string() != text {
+        return Err(wrong());
+    }
+    u64::try_from(day.duration_since(EPOCH).as_millis()).map_err(|_| wrong())
+}
+
+/// The day (UTC) of Unix milliseconds.
+#[must_use]
+pub fn show_day(ms: u64) -> String {
+    let moment = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    TimeZone::UTC.to_datetime(moment.unwrap_or(Timestamp::MAX)).date().to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +88,17 @@ mod tests {
         }
         assert_eq!(parse(&"9".repeat(1_000)).unwrap_err().found.len(), TEXT_BYTES_MAX);
         assert!(show(u64::MAX).starts_with("9999-12-30"));
+    }
+
+    #[test]
+    fn days_are_read_and_written() {
+        for (text, begins) in [("1970-01-01", 0), ("1970-01-02", DAY_MS), ("2026-11-26", 1_795_651_200_000)] {
+            assert_eq!(parse_day(text), Ok(begins));
+            assert_eq!((show_day(begins), show_day(begins + DAY_MS - 1)), (text.to_owned(), text.to_owned()));
+        }
+        for wrong in ["", "today", "20261126", "2026-11-26T00:00:00", "2026-02-30", "1969-12-31", "+002026-11-26"] {
+            assert_eq!(parse_day(wrong), Err(DayError { found: wrong.to_owned() }));
+        }
+        assert_eq!(show_day(u64::MAX), "9999-12-30");
     }
 }

@@ -66,5 +66,7 @@ pub const ISSUANCES: &str = "/v1/issuances";
 pub const MARKET: &str = "/v1/market";
 /// What an institution quotes, with the time of each price; an operator pushes prices by PUT.
 pub const PRICES: &str = "/v1/prices";
+/// An institution's reports (operator): `holdings`, `trades`, `fees`, `rewards` or `reconciliation`.
+pub const REPORT: &str = "/v1/reports/{name}";
 /// The OpenAPI document.
 pub const OPENAPI: &str = "/v1/openapi.json";

@@ -15,6 +15,7 @@ mod orders;
 mod paths;
 mod prices;
 mod promotions;
+pub mod reports;
 mod requests;
 mod status;
 
@@ -65,6 +66,8 @@ pub struct Shared {
     pub paths: Box<dyn Fn() -> Vec<PathView> + Send + Sync>,
     /// The room for large bodies.
     pub room: Arc<Semaphore>,
+    /// The turns to make a report.
+    pub reports: Arc<Semaphore>,
     /// How a bank verifies identities.
     pub desk: Arc<Desk>,
 }
@@ -188,6 +191,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route(routes::ISSUANCES, post(operator::issue))
         .route(routes::MARKET, get(market::market).put(market::move_day))
         .route(routes::PRICES, get(prices::prices).put(prices::push))
+        .route(routes::REPORT, get(reports::report))
         .route(routes::OPENAPI, get(openapi::document))
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)

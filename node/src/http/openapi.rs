@@ -1,7 +1,7 @@
 //! The OpenAPI document, made from the handlers and types themselves.
 
 use stemma_chain_format::refusal::RefusalReason;
-use stemma_node_api::types;
+use stemma_node_api::{reports, types};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -49,8 +49,10 @@ use super::Json;
         super::market::move_day,
         super::prices::prices,
         super::prices::push,
+        super::reports::report,
     ),
-    components(schemas(types::Status, stemma_node_api::ApiError)),
+    components(schemas(types::Status, stemma_node_api::ApiError, reports::TradesReport, reports::FeesReport,
+        reports::RewardsReport, reports::ReconciliationReport)),
     modifiers(&OperatorToken)
 )]
 struct Document;

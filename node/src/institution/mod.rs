@@ -8,6 +8,7 @@ mod case;
 mod conditions;
 mod execute;
 pub mod prices;
+pub mod reports;
 mod rewards;
 mod try_out;
 

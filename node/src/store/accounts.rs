@@ -223,7 +223,7 @@ pub(super) fn number_of(txn: &ReadTransaction, id: &AccountId) -> Result<Option<
 }
 
 /// An account from its stored state, with the credits that wait.
-fn stored_account(
+pub(super) fn stored_account(
     number: u64,
     state: &[u8],
     credits: &ReadOnlyTable<(u64, u64), &'static [u8]>,

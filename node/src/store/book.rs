@@ -252,6 +252,6 @@ impl Store {
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<BookRow, StoreError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<BookRow, StoreError> {
     cbor::decode(bytes, "book row", ROW_BYTES_MAX).map_err(StoreError::damaged)
 }

@@ -11,6 +11,7 @@ mod orders;
 mod outbox;
 mod prices;
 mod referrals;
+mod snapshot;
 mod tables;
 mod verifiers;
 mod wal;
@@ -30,6 +31,7 @@ pub use orders::{OrderKind, OrderRow, OrderState, Step};
 pub use outbox::{AnswerRow, Reserved, RoleWrites};
 pub use prices::PriceRow;
 pub use referrals::ReferralRow;
+pub use snapshot::{BookReader, ReadAt, Snapshot};
 pub use verifiers::{EnrolmentKind, EnrolmentRow, VerifierRow};
 pub use wal::StoreLog;
 

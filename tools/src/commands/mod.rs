@@ -8,6 +8,7 @@ pub mod instrument;
 pub mod key;
 pub mod node;
 pub mod promote;
+pub mod report;
 pub mod request;
 pub mod sandbox;
 pub mod service;
