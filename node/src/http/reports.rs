@@ -1,6 +1,6 @@
 //! An institution's reports for its operator, as JSON or CSV (RFC 4180). They are computed beside the node's thread, from the store.
 //!
-//! Bounds: at most [`REPORTS_MAX`] at a time. Trades, which are as many as they are, are streamed as they are read; the others are sums,
+//! Bounds: at most two at a time. Trades, which are as many as they are, are streamed as they are read; the others are sums,
 //! and made whole first. A report that cannot be ended breaks its connection: it is never cut without saying so.
 
 use std::io::{self, Write};
@@ -282,7 +282,7 @@ fn streamed(trades: Trades, form: Form, turn: OwnedSemaphorePermit) -> Body {
     body_of(pieces)
 }
 
-/// A body that ends well only after [`Piece::End`], whatever became of who writes it.
+/// A body that ends well only after the last piece says so, whatever became of who writes it.
 fn body_of(pieces: mpsc::Receiver<Piece>) -> Body {
     Body::from_stream(stream::unfold(Some(pieces), |pieces| async move {
         let mut pieces: mpsc::Receiver<Piece> = pieces?;
