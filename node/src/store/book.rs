@@ -13,6 +13,7 @@ use stemma_chain_format::member::MemberId;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::referral::Referral;
 use stemma_chain_format::request::{Side, Trade};
+use stemma_node_api::moment;
 
 use super::accounts::number_of;
 use super::{Place, Store, StoreError, short, tables};
@@ -156,8 +157,7 @@ fn count_rewards(txn: &WriteTransaction, row: &BookRow) -> Result<(), StoreError
 
 /// The day of a time (UTC), counted from 1970-01-01 as day 1: 0 stands for all days.
 pub fn reward_day(time_ms: u64) -> u64 {
-    const DAY_MS: u64 = 86_400_000;
-    time_ms.div_euclid(DAY_MS).saturating_add(1)
+    time_ms.div_euclid(moment::DAY_MS).saturating_add(1)
 }
 
 /// What uses of a referral are counted by: all that it says, whatever its signature's bytes.

@@ -22,6 +22,8 @@ use crate::progress::Progress;
 
 /// How long one step may take.
 const STEP_LIMIT: Duration = Duration::from_secs(60);
+/// The fee of every trade, in basis points of its cost.
+const FEE_BASIS_POINTS: u16 = 10;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// A customer's account, as `customers/<name>.json` tells it.
@@ -83,9 +85,6 @@ pub async fn account(client: &Client, id: &str) -> Result<Option<AccountView>, C
         }
     }
 }
-
-/// The fee of every trade, in basis points of its cost.
-const FEE_BASIS_POINTS: u16 = 10;
 
 async fn list_all(clients: &Clients, prices: &Prices, progress: &mut Progress) -> Result<(), CliError> {
     let currency = ListInstrument {
