@@ -258,6 +258,43 @@ async fn the_tool_lists_changes_and_tries_out() {
     assert_eq!(alice.finish(&again).await.refusal.unwrap().reason, "duplicate-order");
 }
 
+/// A dry run names what it cannot read.
+async fn dry_runs_of_nothing(network: &Network) {
+    let asked = DryRun {
+        account: network.customer("alice").account.to_string(),
+        side: "buy".to_owned(),
+        instrument: AAPL.to_owned(),
+        quantity: Some("1".to_owned()),
+        amount: None,
+        limit: None,
+        fee_max: None,
+    };
+    let both = DryRun { amount: Some("1".to_owned()), ..asked.clone() };
+    let none = DryRun { quantity: Some("0".to_owned()), ..asked.clone() };
+    let side = DryRun { side: "hold".to_owned(), ..asked.clone() };
+    let unlisted = DryRun { instrument: "broker-a/NOPE".to_owned(), ..asked.clone() };
+    let nobody = DryRun { account: "00".repeat(32), ..asked.clone() };
+    for (asked, code, named) in [
+        (&both, ErrorCode::Malformed, "quantity and amount"),
+        (&none, ErrorCode::Malformed, "quantity: above 0"),
+        (&side, ErrorCode::Malformed, "side: buy or sell"),
+        (&unlisted, ErrorCode::NotFound, "broker-a/NOPE is not listed"),
+        (&nobody, ErrorCode::NotFound, "there is no account"),
+    ] {
+        match network.client(BROKER).dry_run(asked).await {
+            Err(ClientError::Refused { source, .. }) => {
+                assert_eq!(source.error.code, code, "{asked:?}");
+                assert!(source.error.message.contains(named), "{}", source.error.message);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    match network.client("bank-a").dry_run(&asked).await {
+        Err(ClientError::Refused { source, .. }) => assert_eq!(source.error.code, ErrorCode::WrongRole),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_is_refused_by_name() {
     let network = Network::start().await;
@@ -276,6 +313,7 @@ async fn what_makes_no_sense_is_refused_by_name() {
     let (code, message) =
         refused(client.change_listing("AAPL", &ChangeListing { terms: Some(lots), ..Default::default() }).await);
     assert!(code == ErrorCode::Conflict && message.contains("listing.terms.lot"), "{message}");
+    dry_runs_of_nothing(&network).await;
     let again = ListInstrument {
         code: "AAPL".to_owned(),
         kind: "stock".to_owned(),

@@ -7,7 +7,7 @@ use stemma_chain_format::error::Violation;
 use stemma_chain_format::hash::Link;
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::record::Signed;
-use stemma_chain_format::refusal::Refusal;
+use stemma_chain_format::refusal::{Refusal, RefusalReason};
 use stemma_chain_format::request::Side;
 use stemma_chain_format::validate::{VerifiedEndorsement, VerifiedEntry};
 
@@ -55,6 +55,11 @@ impl Institution {
                 return Ok(());
             }
         };
+        // What this node could not judge, for a fault of its own that the log tells, is not refused for good: the bank asks again.
+        if verdict.as_ref().is_err_and(|no| no.reason == RefusalReason::Busy) {
+            effects.push(RoleEffect::Answer { slot, answer: Answer::NotYet });
+            return Ok(());
+        }
         let row = match verdict {
             Ok((deal, bonus)) => self.executed_row(&question, &deal, bonus, now_ms),
             Err(no) => self.refused_row(&question, no, now_ms),
