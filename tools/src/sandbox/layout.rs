@@ -16,6 +16,7 @@ use stemma_node_api::config::{
 use super::customers::Customer;
 use super::plan::{CURRENCY, PARTS, Part};
 use super::ports;
+use super::products;
 use super::state::{Ports, State};
 use crate::error::{CliError, Exit};
 use crate::files::{self, MODE_PUBLIC, MODE_SECRET};
@@ -67,9 +68,14 @@ impl Folder {
         self.root.join("genesis.stemma")
     }
 
-    /// The price file that the institutions read.
+    /// The price file.
     pub fn prices(&self) -> PathBuf {
         self.root.join("prices.csv")
+    }
+
+    /// The prices that the institutions read: those of the price file, and what follows from them.
+    pub fn market(&self) -> PathBuf {
+        self.root.join("market.csv")
     }
 
     /// The customers that accounts are opened for.
@@ -145,6 +151,7 @@ impl Folder {
     /// A file can't be written, or the operating system gives no random bytes or ports.
     pub fn make(&self, prices: &str, customers: &[Customer], customers_text: &str) -> Result<State, CliError> {
         files::write(&self.prices(), prices.as_bytes(), MODE_PUBLIC, true)?;
+        files::write(&self.market(), products::market(prices).as_bytes(), MODE_PUBLIC, true)?;
         files::write(&self.customers(), customers_text.as_bytes(), MODE_PUBLIC, true)?;
         let mut founders = Vec::new();
         for part in &PARTS {
@@ -238,7 +245,7 @@ fn node_config(part: &Part, ports: &BTreeMap<String, Ports>) -> Result<NodeConfi
     };
     let peers = others.map(peer).collect::<Result<_, CliError>>()?;
     let is_institution = part.role == Role::Institution;
-    let replay = is_institution.then(|| PricesConfig::replay(PathBuf::from("../../prices.csv")));
+    let replay = is_institution.then(|| PricesConfig::replay(PathBuf::from("../../market.csv")));
     Ok(NodeConfig {
         member: part.id.to_owned(),
         genesis: PathBuf::from("../../genesis.stemma"),

@@ -1,7 +1,7 @@
 //! A whole network on this machine: two banks, two institutions and an auditor, each a process of its own, and a
 //! replay of orders over real prices by customers that sign on their own side.
 //!
-//! The folder holds everything: `genesis.stemma`, `prices.csv`, `customers.csv`, `orders.csv`, `nodes/<member>/`,
+//! The folder holds everything: `genesis.stemma`, `prices.csv`, `market.csv`, `customers.csv`, `orders.csv`, `nodes/<member>/`,
 //! `customers/`, `bundles/`, and `sandbox.json`, which remembers what the ledger can't tell. Nothing is done twice when
 //! a run is interrupted: each step of the set-up looks at the ledger first, and an order that is given again has the
 //! same bytes, which the bank takes once.
@@ -12,10 +12,12 @@ pub mod customers;
 mod inputs;
 pub mod layout;
 mod orders;
+mod party;
 pub mod plan;
 mod ports;
 pub mod prices;
 pub mod processes;
+mod products;
 mod promotion;
 mod replay;
 mod report;
@@ -144,6 +146,7 @@ impl Run<'_> {
         }
         self.replay(clients, state).await?;
         promotion::run(clients, self.folder, state, &self.inputs.prices, self.genesis).await?;
+        products::run(clients, self.folder, state, self.genesis).await?;
         let (report, units) = self.report(clients, state).await?;
         output.data(&report, &report.text(&units))?;
         Ok(if report.failures.is_empty() { Exit::Yes } else { Exit::No })
@@ -204,6 +207,7 @@ impl Run<'_> {
             accounts: accounts.into_iter().map(|(name, view)| AccountRow::of(name, view)).collect(),
             bundles,
             promotion: state.promotion.clone(),
+            products: state.products.clone().unwrap_or_default(),
             genesis: self.folder.genesis().display().to_string(),
             dir: self.options.dir.display().to_string(),
             failures,

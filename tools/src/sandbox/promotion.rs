@@ -3,27 +3,22 @@
 //!
 //! Both have accounts of their own, so that what the orders' customers hold is what their orders made.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use stemma_chain_format::amount::Amount;
 use stemma_chain_format::genesis::GenesisFile;
-use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::instrument::InstrumentId;
-use stemma_chain_format::keys::PublicKey;
-use stemma_chain_format::request::{Side, Size, Trade};
-use stemma_keystore::SecretKey;
-use stemma_node_api::Client;
+use stemma_chain_format::request::{Side, Size};
 use stemma_node_api::qr::Code;
-use stemma_node_api::types::{EnrolIdentity, ExecutedView, IssueCash, RequestState, RewardView};
+use stemma_node_api::types::{EnrolIdentity, ExecutedView, RequestState, RewardView};
 use zeroize::Zeroizing;
 
 use super::layout::Folder;
-use super::plan::{BANKS, CURRENCY};
+use super::party::{LIMIT, NEWCOMER, Order, Party};
+use super::plan::BANKS;
 use super::prices::Prices;
 use super::processes::Clients;
 use super::setup;
@@ -33,20 +28,15 @@ use crate::files::{self, MODE_PUBLIC};
 use crate::identity::Identity;
 use crate::promotion::{Promoted, prepare_promotion, until_answered, verify_referral};
 use crate::referral;
-use crate::requests::{Terms, fresh_counter, prepare, random, until_final};
+use crate::requests::random;
 
-/// The names under which their keys are kept.
+/// The name under which the promoter's key is kept.
 const PROMOTER: &str = "promotion-promoter";
-const NEWCOMER: &str = "promotion-newcomer";
 /// What the promoter shows the bank.
 const MATERIAL: &[u8] = b"the sandbox promoter's password, which is no secret";
-/// What the newcomer begins with, in smallest units: 10,000.00.
-const CASH: u64 = 1_000_000;
 /// How many trades may carry the referral, and for how many blocks.
 const USES: u32 = 10;
 const BLOCKS: u64 = 100_000;
-/// How long a step may take.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// What was promoted and paid; part of the report and of what the sandbox remembers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -92,8 +82,8 @@ pub async fn run(
     let promoter = Party::ready(clients, folder, PROMOTER, promoters_bank).await?;
     let newcomer = Party::ready(clients, folder, NEWCOMER, newcomers_bank).await?;
     newcomer.fund().await?;
-    let (picture, text) = promoter.promote(folder, &instrument, genesis).await?;
-    let (chain, executed) = newcomer.trade(&instrument, &picture, genesis).await?;
+    let (picture, text) = promote(&promoter, folder, &instrument, genesis).await?;
+    let (chain, executed) = trade(&newcomer, &instrument, &picture, genesis).await?;
     state.promotion = Some(Shown {
         qr: picture,
         text,
@@ -120,112 +110,67 @@ async fn quoted(clients: &Clients, prices: &Prices) -> Result<Option<InstrumentI
     Ok(None)
 }
 
-/// One of the two, with an account at a bank.
-struct Party<'c> {
-    bank: &'static str,
-    client: &'c Client,
-    key: SecretKey,
-    account: AccountId,
+/// Enrols the material, asks for the referral, writes the code as picture and text.
+async fn promote(
+    promoter: &Party<'_>,
+    folder: &Folder,
+    instrument: &InstrumentId,
+    genesis: &GenesisFile,
+) -> Result<(PathBuf, String), CliError> {
+    let Party { client, bank, account, key } = promoter;
+    let enrol = EnrolIdentity { material: BASE64_STANDARD.encode(MATERIAL), counter: 0 };
+    client.enrol(&account.to_string(), "password", &enrol).await?;
+    let promoted = Promoted {
+        network: genesis.network(),
+        account: *account,
+        bank: bank.parse().map_err(|error| CliError::usage("no member id").caused_by(&error))?,
+        counter: promoter.counter().await?,
+        side: Some(Side::Buy),
+        instrument: instrument.clone(),
+        uses: USES,
+        expires: client.status().await?.height.saturating_add(BLOCKS),
+    };
+    let material = Identity { kind: "password".to_owned(), evidence: Zeroizing::new(MATERIAL.to_vec()) };
+    let prepared = prepare_promotion(promoted, key.signing_key(), &[material], &random()?)
+        .map_err(|violation| CliError::usage("the promotion is not valid").caused_by(&violation))?;
+    let view = until_answered(client, &prepared, LIMIT).await?;
+    let Some(given) = &view.referral else {
+        let reason = view.refusal.map_or("no answer".to_owned(), |refusal| refusal.reason);
+        return Err(CliError::network(format!("{bank} refused the promotion: {reason}")));
+    };
+    let text = verify_referral(given, &prepared, genesis)?;
+    let code = Code::of(&text).map_err(|error| CliError::network("the referral fits no code").caused_by(&error))?;
+    let png = code.png().map_err(|error| CliError::files("the code cannot be drawn").caused_by(&error))?;
+    let picture = folder.promotion("png");
+    files::write(&picture, &png, MODE_PUBLIC, true)?;
+    files::write(&folder.promotion("svg"), code.svg().as_bytes(), MODE_PUBLIC, true)?;
+    let drawn = format!("{}\n{text}\n", code.terminal());
+    files::write(&folder.promotion("txt"), drawn.as_bytes(), MODE_PUBLIC, true)?;
+    Ok((picture, text))
 }
 
-impl<'c> Party<'c> {
-    async fn ready(clients: &'c Clients, folder: &Folder, name: &str, bank: &'static str) -> Result<Self, CliError> {
-        let client = setup::client(clients, bank)?;
-        let key = folder.customer_key_or_new(name)?;
-        let id = setup::open(client, &hex::encode(key.public_key())).await?;
-        let account = id.parse().map_err(|error| CliError::network("the node names no account").caused_by(&error))?;
-        Ok(Self { bank, client, key, account })
-    }
-
-    async fn fund(&self) -> Result<(), CliError> {
-        let id = self.account.to_string();
-        let view = self.client.account(&id).await?;
-        if view.sequence == 0 && view.total.is_empty() {
-            let credits = BTreeMap::from([(id, CASH.to_string())]);
-            self.client.issue(&IssueCash { code: CURRENCY.to_owned(), credits }).await?;
-        }
-        Ok(())
-    }
-
-    async fn counter(&self) -> Result<u64, CliError> {
-        Ok(fresh_counter(self.client.account(&self.account.to_string()).await?.counter))
-    }
-
-    /// Enrols the material, asks for the referral, writes the code as picture and text.
-    async fn promote(
-        &self,
-        folder: &Folder,
-        instrument: &InstrumentId,
-        genesis: &GenesisFile,
-    ) -> Result<(PathBuf, String), CliError> {
-        let enrol = EnrolIdentity { material: BASE64_STANDARD.encode(MATERIAL), counter: 0 };
-        self.client.enrol(&self.account.to_string(), "password", &enrol).await?;
-        let promoted = Promoted {
-            network: genesis.network(),
-            account: self.account,
-            bank: self.bank.parse().map_err(|error| CliError::usage("no member id").caused_by(&error))?,
-            counter: self.counter().await?,
-            side: Some(Side::Buy),
-            instrument: instrument.clone(),
-            uses: USES,
-            expires: self.client.status().await?.height.saturating_add(BLOCKS),
-        };
-        let material = Identity { kind: "password".to_owned(), evidence: Zeroizing::new(MATERIAL.to_vec()) };
-        let prepared = prepare_promotion(promoted, self.key.signing_key(), &[material], &random()?)
-            .map_err(|violation| CliError::usage("the promotion is not valid").caused_by(&violation))?;
-        let view = until_answered(self.client, &prepared, LIMIT).await?;
-        let Some(given) = &view.referral else {
-            let reason = view.refusal.map_or("no answer".to_owned(), |refusal| refusal.reason);
-            return Err(CliError::network(format!("{} refused the promotion: {reason}", self.bank)));
-        };
-        let text = verify_referral(given, &prepared, genesis)?;
-        let code = Code::of(&text).map_err(|error| CliError::network("the referral fits no code").caused_by(&error))?;
-        let png = code.png().map_err(|error| CliError::files("the code cannot be drawn").caused_by(&error))?;
-        let picture = folder.promotion("png");
-        files::write(&picture, &png, MODE_PUBLIC, true)?;
-        files::write(&folder.promotion("svg"), code.svg().as_bytes(), MODE_PUBLIC, true)?;
-        let drawn = format!("{}\n{text}\n", code.terminal());
-        files::write(&folder.promotion("txt"), drawn.as_bytes(), MODE_PUBLIC, true)?;
-        Ok((picture, text))
-    }
-
-    /// Buys one unit by the referral that the picture holds.
-    async fn trade(
-        &self,
-        instrument: &InstrumentId,
-        picture: &std::path::Path,
-        genesis: &GenesisFile,
-    ) -> Result<(String, ExecutedView), CliError> {
-        let invalid = |error: &dyn std::error::Error| CliError::usage("the order is not valid").caused_by(error);
-        let bytes = referral::read(&picture.display().to_string())?;
-        let height = self.client.status().await?.height;
-        let promoted = referral::must_hold(&bytes, genesis, Side::Buy, instrument, height)?;
-        let terms = Terms {
-            network: genesis.network(),
-            account: self.account,
-            bank: self.bank.parse().map_err(|error| invalid(&error))?,
-            institution: instrument.issuer().parse().map_err(|error| invalid(&error))?,
-            counter: self.counter().await?,
-            trade: Trade {
-                side: Side::Buy,
-                instrument: instrument.clone(),
-                size: Size::Quantity(Amount::ONE),
-                cash: format!("{}/{CURRENCY}", self.bank).parse().map_err(|error| invalid(&error))?,
-                limit: None,
-                fee_max: None,
-            },
-            referral: Some(bytes),
-            expires: Some(promoted.expires),
-        };
-        let own = [Identity::account_key(&PublicKey::of(self.key.signing_key()))];
-        let prepared = prepare(terms, self.key.signing_key(), &own, &random()?).map_err(|e| invalid(&e))?;
-        let view = until_final(self.client, &prepared, LIMIT).await?;
-        match (view.state, view.chain, view.executed) {
-            (RequestState::Committed, Some(chain), Some(executed)) => Ok((chain, executed)),
-            (state, ..) => {
-                let reason = view.refusal.map_or(format!("{state:?}"), |refusal| refusal.reason);
-                Err(CliError::network(format!("the trade by a referral was not committed: {reason}")))
-            }
+/// Buys one unit by the referral that the picture holds.
+async fn trade(
+    newcomer: &Party<'_>,
+    instrument: &InstrumentId,
+    picture: &Path,
+    genesis: &GenesisFile,
+) -> Result<(String, ExecutedView), CliError> {
+    let bytes = referral::read(&picture.display().to_string())?;
+    let height = newcomer.client.status().await?.height;
+    let promoted = referral::must_hold(&bytes, genesis, Side::Buy, instrument, height)?;
+    let order = Order {
+        side: Side::Buy,
+        instrument: instrument.clone(),
+        size: Size::Quantity(Amount::ONE),
+        referral: Some((bytes, promoted.expires)),
+    };
+    let view = newcomer.order(order, genesis).await?;
+    match (view.state, view.chain, view.executed) {
+        (RequestState::Committed, Some(chain), Some(executed)) => Ok((chain, executed)),
+        (state, ..) => {
+            let reason = view.refusal.map_or(format!("{state:?}"), |refusal| refusal.reason);
+            Err(CliError::network(format!("the trade by a referral was not committed: {reason}")))
         }
     }
 }

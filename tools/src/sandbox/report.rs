@@ -7,6 +7,7 @@ use serde::Serialize;
 use stemma_node_api::types::{AccountView, Amounts, RewardView, Status};
 
 use super::checks::Bundle;
+use super::products::ProductRow;
 use super::promotion::Shown;
 use super::state::Tally;
 use crate::units::Units;
@@ -34,6 +35,8 @@ pub struct Report {
     /// A promotion with its QR code, and what it paid; absent where nothing had a price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promotion: Option<Shown>,
+    /// Orders for a fund and a trust, with what came of them.
+    pub products: Vec<ProductRow>,
     /// The genesis file.
     pub genesis: String,
     /// The sandbox's folder.
@@ -141,6 +144,13 @@ impl Report {
             self.genesis,
             self.bundles_table()
         ));
+        if !self.products.is_empty() {
+            text.push_str("\nOther kinds than stocks\n");
+        }
+        for ProductRow { instrument, kind, order, outcome, quantity } in &self.products {
+            let moved = quantity.as_ref().map(|quantity| format!(", {} units", units.show(instrument, quantity)));
+            text.push_str(&format!("  {order} of {kind} {instrument}: {outcome}{}\n", moved.unwrap_or_default()));
+        }
         if let Some(promotion) = &self.promotion {
             text.push_str(&format!("\n{}", promotion_text(promotion, units)));
         }

@@ -120,7 +120,11 @@ async fn list_all(clients: &Clients, prices: &Prices, progress: &mut Progress) -
     Ok(())
 }
 
-async fn list(client: &Client, issuer: &str, listing: &ListInstrument) -> Result<(), CliError> {
+/// Lists an instrument, unless it is listed.
+///
+/// # Errors
+/// The node refuses or can't be reached.
+pub async fn list(client: &Client, issuer: &str, listing: &ListInstrument) -> Result<(), CliError> {
     let name = format!("{issuer}/{}", listing.code);
     let limit = Limit::start();
     loop {

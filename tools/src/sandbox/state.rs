@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::customers::Customer;
+use super::products::ProductRow;
 use super::promotion::Shown;
 use crate::error::CliError;
 use crate::files;
@@ -33,6 +34,9 @@ pub struct State {
     /// The promotion that was shown.
     #[serde(default)]
     pub promotion: Option<Shown>,
+    /// The orders for other kinds than stocks.
+    #[serde(default)]
+    pub products: Option<Vec<ProductRow>>,
 }
 
 /// Ports of one node.
@@ -102,7 +106,17 @@ impl State {
         };
         let customers = customers.iter().map(customer).collect();
         let replay = ReplayState::default();
-        Self { version: VERSION, network, ports, prices, customers, is_set_up: false, replay, promotion: None }
+        Self {
+            version: VERSION,
+            network,
+            ports,
+            prices,
+            customers,
+            is_set_up: false,
+            replay,
+            promotion: None,
+            products: None,
+        }
     }
 
     /// Reads it.
