@@ -1,5 +1,7 @@
 //! A customer's side: orders signed with the customer's own key, sent to the bank.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use ed25519_dalek::SigningKey;
 use stemma_chain_format::amount::Amount;
 use stemma_chain_format::genesis::GenesisFile;
@@ -9,12 +11,16 @@ use stemma_chain_format::member::MemberId;
 use stemma_chain_format::request::{Side, Size, Trade};
 use stemma_chain_format::servicing::Act;
 use stemma_node_api::Client;
-use stemma_node_api::types::{AccountView, RequestView};
+use stemma_node_api::types::{AccountView, EnrolIdentity, RequestView};
 use stemma_tools::identity::Identity;
+use stemma_tools::promotion::{Promoted, prepare_promotion};
 use stemma_tools::requests::{Prepared, Terms, Told, prepare, prepare_instruction, random};
+use zeroize::Zeroizing;
 
 use crate::wait::Deadline;
 
+/// What a customer who promotes shows the bank.
+const PASSWORD: &[u8] = b"correct horse battery staple, and then some";
 /// How long one call waits for a final state.
 const WAIT_MS: u64 = 5_000;
 
@@ -95,6 +101,31 @@ impl Customer {
     pub fn sell(&mut self, instrument: &str, quantity: i128) -> Prepared {
         let terms = self.terms(Side::Sell, instrument, quantity);
         self.sign(terms)
+    }
+
+    /// A referral for buying an instrument, as the bytes that a request carries: a password is enrolled by the bank's
+    /// operator, and shown.
+    ///
+    /// # Panics
+    /// The bank refuses.
+    pub async fn referral(&mut self, operator: &Client, instrument: &str, uses: u32, expires: u64) -> Vec<u8> {
+        let enrol = EnrolIdentity { material: BASE64_STANDARD.encode(PASSWORD), counter: 0 };
+        operator.enrol(&self.account.to_string(), "password", &enrol).await.unwrap();
+        let terms = self.terms(Side::Buy, instrument, 1);
+        let promoted = Promoted {
+            network: terms.network,
+            account: terms.account,
+            bank: terms.bank,
+            counter: terms.counter,
+            side: Some(Side::Buy),
+            instrument: terms.trade.instrument,
+            uses,
+            expires,
+        };
+        let password = Identity { kind: "password".to_owned(), evidence: Zeroizing::new(PASSWORD.to_vec()) };
+        let prepared = prepare_promotion(promoted, &self.key, &[password], &random().unwrap()).unwrap();
+        let view = self.client.promote(&prepared.body).await.unwrap();
+        BASE64_STANDARD.decode(view.referral.unwrap_or_else(|| panic!("{:?}", view.refusal)).signed).unwrap()
     }
 
     /// Signs an instruction with the next counter, sends it, and waits until it is final.

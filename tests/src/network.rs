@@ -73,7 +73,7 @@ impl Network {
         let root = tempfile::tempdir().unwrap();
         let folder = Folder::open(&root.path().join("network")).unwrap();
         let opened: Vec<Opened> = customers::parse("customers", CUSTOMERS).unwrap();
-        let mut state = folder.make(PRICES, &opened, CUSTOMERS).unwrap();
+        let mut state = folder.make((PRICES, PRICES), &opened, CUSTOMERS).unwrap();
         state.ports = ports::free(&PARTS.map(|part| part.id));
         folder.write_configs(&state.ports).unwrap();
         for member in MEMBERS {

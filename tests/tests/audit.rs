@@ -49,7 +49,7 @@ async fn bundles_of_a_living_account() {
     assert_eq!((&said["chains"], shown.sequence), (&Value::from(7), 7));
 
     let other = Folder::open(&files.join("other")).unwrap();
-    other.make("date,symbol,close\n", &[], "").unwrap();
+    other.make(("date,symbol,close\n", ""), &[], "").unwrap();
     let (code, said) = verify(&bundle, &other.genesis());
     assert_eq!((code, &said["verdict"]), (REFUTED, &Value::from("refuted")), "{said}");
 

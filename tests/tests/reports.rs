@@ -20,27 +20,23 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::request::{Request, Side};
-use stemma_node_api::config::{RewardAmount, RewardPolicy, RewardRate, RewardsConfig};
+use stemma_node_api::config::{RewardAmount, RewardPolicy, RewardsConfig};
 use stemma_node_api::reports::{
     AsOf, Days, FeesReport, HoldingsReport, ReconciliationReport, Report, ReportHead, RewardsReport, TradesReport,
 };
-use stemma_node_api::types::{EnrolIdentity, ExecutedView, RequestState, RequestView};
+use stemma_node_api::types::{ExecutedView, RequestState, RequestView};
 use stemma_node_api::{Client, ClientError, ErrorCode, moment};
 use stemma_tests::binaries::binaries;
 use stemma_tests::customer::Customer;
 use stemma_tests::load::Load;
 use stemma_tests::network::{AAPL, IBM, Network};
-use stemma_tools::identity::Identity;
-use stemma_tools::promotion::{Promoted, prepare_promotion};
-use stemma_tools::requests::{Prepared, random};
-use zeroize::Zeroizing;
+use stemma_tools::requests::Prepared;
 
 const BROKER: &str = "broker-a";
 /// Orders of each customer.
 const ORDERS: u64 = 14;
 /// A share at 25.94.
 const PRICE: i128 = 2_594;
-const PASSWORD: &[u8] = b"correct horse battery staple, and then some";
 
 /// A trade as the customer knows it: by what was signed, and what the bank answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,34 +71,9 @@ fn keep(kept: &mut Kept, customer: &Customer, order: &Prepared, view: &RequestVi
 
 /// Pays 1.00 to the customer and two percent to the promoter.
 fn policy() -> RewardsConfig {
-    let rate = |fixed: Option<&str>, basis_points| RewardAmount {
-        base: RewardRate { fixed: fixed.map(str::to_owned), basis_points },
-        tiers: Vec::new(),
-    };
-    let (customer, promoter) = (Some(rate(Some("1.00"), 0)), Some(rate(None, 200)));
+    let (customer, promoter) = (Some(RewardAmount::flat(Some("1.00"), 0)), Some(RewardAmount::flat(None, 200)));
     let policy = RewardPolicy { instruments: Vec::new(), side: None, customer, promoter };
     RewardsConfig { policies: vec![policy], ..RewardsConfig::default() }
-}
-
-async fn referral(network: &Network, promoter: &mut Customer) -> Vec<u8> {
-    let material = BASE64_STANDARD.encode(PASSWORD);
-    let enrol = EnrolIdentity { material, counter: 0 };
-    network.client(promoter.bank.as_str()).enrol(&promoter.account.to_string(), "password", &enrol).await.unwrap();
-    let terms = promoter.terms(Side::Buy, AAPL, 1);
-    let promoted = Promoted {
-        network: terms.network,
-        account: terms.account,
-        bank: terms.bank,
-        counter: terms.counter,
-        side: Some(Side::Buy),
-        instrument: terms.trade.instrument,
-        uses: 9,
-        expires: 500_000,
-    };
-    let password = Identity { kind: "password".to_owned(), evidence: Zeroizing::new(PASSWORD.to_vec()) };
-    let prepared = prepare_promotion(promoted, &promoter.key, &[password], &random().unwrap()).unwrap();
-    let view = promoter.client.promote(&prepared.body).await.unwrap();
-    BASE64_STANDARD.decode(view.referral.unwrap().signed).unwrap()
 }
 
 /// A table as CSV: by the standard, true at the height that the headers say, and its rows.
@@ -196,7 +167,7 @@ async fn traded(network: &Network) -> (Kept, BTreeMap<(&'static str, String), (u
     }
     let mut again = |name: &str| customers.remove(&network.customer(name).account.to_string()).unwrap();
     let (mut alice, mut emeka) = (again("alice"), again("emeka"));
-    let of_alice = referral(network, &mut alice).await;
+    let of_alice = alice.referral(network.client("bank-a"), AAPL, 9, 500_000).await;
     let mut rewards = BTreeMap::new();
     for quantity in [10, 20] {
         let mut terms = emeka.terms(Side::Buy, AAPL, quantity);

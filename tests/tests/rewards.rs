@@ -12,34 +12,23 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use stemma_chain_format::request::Side;
-use stemma_node_api::config::{InvalidReferral, RewardAmount, RewardPolicy, RewardRate, RewardsConfig};
-use stemma_node_api::types::{EnrolIdentity, ExecutedView, RequestState};
+use stemma_node_api::config::{InvalidReferral, RewardAmount, RewardPolicy, RewardsConfig};
+use stemma_node_api::types::{ExecutedView, RequestState};
 use stemma_tests::books::{must_balance, parsed};
 use stemma_tests::customer::Customer;
 use stemma_tests::network::{AAPL, IBM, Network};
-use stemma_tools::identity::Identity;
-use stemma_tools::promotion::{Promoted, prepare_promotion};
-use stemma_tools::requests::random;
-use zeroize::Zeroizing;
 
-const PASSWORD: &[u8] = b"correct horse battery staple, and then some";
 /// What the customer and the promoter are paid for ten shares at 25.94: 1.00, and one percent rounded down.
 const TO_CUSTOMER: i128 = 100;
 const TO_PROMOTER: i128 = 259;
 
 fn policy() -> RewardsConfig {
-    let rate = |fixed: Option<&str>, basis_points| RewardAmount {
-        base: RewardRate { fixed: fixed.map(str::to_owned), basis_points },
-        tiers: Vec::new(),
-    };
     let policy = RewardPolicy {
         instruments: vec!["AAPL".to_owned()],
         side: Some("buy".to_owned()),
-        customer: Some(rate(Some("1.00"), 0)),
-        promoter: Some(rate(None, 100)),
+        customer: Some(RewardAmount::flat(Some("1.00"), 0)),
+        promoter: Some(RewardAmount::flat(None, 100)),
     };
     RewardsConfig {
         promoter_day_max: BTreeMap::from([("USD".to_owned(), "6.00".to_owned())]),
@@ -60,26 +49,10 @@ async fn network() -> Network {
     .await
 }
 
-/// A customer's referral for buying an instrument, as the bytes that a request carries.
+/// A customer's referral for buying an instrument.
 async fn referral(network: &Network, promoter: &mut Customer, instrument: &str, uses: u32, expires: u64) -> Vec<u8> {
-    let (account, bank) = (promoter.account.to_string(), promoter.bank.to_string());
-    let enrol = EnrolIdentity { material: BASE64_STANDARD.encode(PASSWORD), counter: 0 };
-    network.client(&bank).enrol(&account, "password", &enrol).await.unwrap();
-    let terms = promoter.terms(Side::Buy, instrument, 1);
-    let promoted = Promoted {
-        network: terms.network,
-        account: terms.account,
-        bank: terms.bank,
-        counter: terms.counter,
-        side: Some(Side::Buy),
-        instrument: terms.trade.instrument,
-        uses,
-        expires,
-    };
-    let password = Identity { kind: "password".to_owned(), evidence: Zeroizing::new(PASSWORD.to_vec()) };
-    let prepared = prepare_promotion(promoted, &promoter.key, &[password], &random().unwrap()).unwrap();
-    let view = promoter.client.promote(&prepared.body).await.unwrap();
-    BASE64_STANDARD.decode(view.referral.unwrap_or_else(|| panic!("{:?}", view.refusal)).signed).unwrap()
+    let operator = network.client(promoter.bank.as_str());
+    promoter.referral(operator, instrument, uses, expires).await
 }
 
 /// Trades ten shares on a referral.

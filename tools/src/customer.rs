@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::member::MemberId;
+use stemma_chain_format::request::Side;
 use stemma_keystore::{Purpose, SecretKey};
 use stemma_node_api::Client;
 use stemma_node_api::types::{AccountView, RequestView};
@@ -19,6 +20,22 @@ use crate::node::{NodeArgs, genesis_for};
 use crate::output::Output;
 use crate::passphrase::PassphraseArgs;
 use crate::requests::{Handover, fresh_counter, until_final, verify_refusal};
+
+/// A side, as it is typed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum TypedSide {
+    Buy,
+    Sell,
+}
+
+impl From<TypedSide> for Side {
+    fn from(side: TypedSide) -> Self {
+        match side {
+            TypedSide::Buy => Self::Buy,
+            TypedSide::Sell => Self::Sell,
+        }
+    }
+}
 
 /// The flags of every command that a customer signs.
 #[derive(Debug, Args)]

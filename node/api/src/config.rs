@@ -251,6 +251,13 @@ pub struct RewardAmount {
     pub tiers: Vec<RewardTier>,
 }
 
+impl RewardAmount {
+    /// One rate for all trades: a fixed amount, basis points of the cost, or both.
+    pub fn flat(fixed: Option<&str>, basis_points: u16) -> Self {
+        Self { base: RewardRate { fixed: fixed.map(str::to_owned), basis_points }, tiers: Vec::new() }
+    }
+}
+
 /// The rate of larger trades.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RewardTier {

@@ -158,10 +158,12 @@ impl Institution {
         }
         self.amount_is_allowed(case, deal, judge)?;
         match case.trade.side {
-            Side::Buy => self.can_buy(case, deal, judge)?,
-            Side::Sell => self.can_sell(case, deal, now_ms, judge)?,
+            Side::Buy => self.can_buy(case, deal, judge),
+            Side::Sell => {
+                self.can_sell(case, deal, now_ms, judge)?;
+                self.institution_can(case, deal, ledger, judge)
+            }
         }
-        self.institution_can(case, deal, ledger, judge)
     }
 
     fn amount_is_allowed(&self, case: &Case<'_>, deal: &Deal, judge: &mut Judge) -> Result<(), No> {
@@ -215,9 +217,6 @@ impl Institution {
 
     /// What the institution pays out, it must have, beside what it has promised already.
     fn institution_can(&self, case: &Case<'_>, deal: &Deal, ledger: &Ledger, judge: &mut Judge) -> Result<(), No> {
-        if case.trade.side == Side::Buy {
-            return Ok(());
-        }
         let cash = &case.trade.cash;
         let settlement = own_account(&self.network, &self.id, OwnAccount::Settlement);
         let held = ledger.account(&settlement).map_or(Amount::ZERO, |a| a.state.holdings.get(cash));
@@ -232,12 +231,11 @@ impl Institution {
         let Some(quote) = self.prices.quote(code) else {
             return Err(no(Why::NoPrice, self.prices.missing(code), "none"));
         };
-        let told = || {
-            let seconds = self.prices.stale_after_ms().div_euclid(1_000);
-            let expected = format!("a price for {code} that is at most {seconds} s old");
-            (expected, format!("{} of {}, at {}", quote.text, moment::show(quote.time_ms), moment::show(now_ms)))
-        };
-        if self.prices.stale_after_ms() != u64::MAX {
+        if let Some(limit_ms) = self.prices.stale_after_ms() {
+            let told = || {
+                let expected = format!("a price for {code} that is at most {} s old", limit_ms.div_euclid(1_000));
+                (expected, format!("{} of {}, at {}", quote.text, moment::show(quote.time_ms), moment::show(now_ms)))
+            };
             judge.require(Why::StalePrice, !self.prices.is_stale(&quote, now_ms), told)?;
         }
         match Price::parse(&quote.text, case.cash_decimals) {

@@ -27,17 +27,14 @@ impl Institution {
         let holdings = absorbed_into(&account.state.holdings, &waiting)
             .map_err(|violation| ApiError::new(ErrorCode::Conflict, violation.to_string()))?;
         let mut judge = Judge::of_dry_run();
-        let mut deal = None;
         let mut cash_decimals = 0;
-        let case = Case::new(id, &trade, &holdings, &account.state.credit, ledger, &self.id);
-        let ended = match &case {
-            Ok(case) => {
-                cash_decimals = case.cash_decimals;
-                self.judge(case, ledger, now_ms, &mut judge).map(|judged| deal = Some(judged)).err()
-            }
-            Err(No { reason, expected, found }) => {
-                Some(No { reason: *reason, expected: expected.clone(), found: found.clone() })
-            }
+        let judged = Case::new(id, &trade, &holdings, &account.state.credit, ledger, &self.id).and_then(|case| {
+            cash_decimals = case.cash_decimals;
+            self.judge(&case, ledger, now_ms, &mut judge)
+        });
+        let (deal, ended) = match judged {
+            Ok(deal) => (Some(deal), None),
+            Err(no) => (None, Some(no)),
         };
         let mut findings = judge.findings();
         findings.extend(ended.map(|told| Finding { holds: false, told }));

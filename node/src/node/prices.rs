@@ -71,7 +71,7 @@ fn page_of(institution: &Institution) -> PricePage {
         stale: prices.is_stale(&quote, now_ms),
         price: quote.text,
     };
-    let stale_after_ms = Some(prices.stale_after_ms()).filter(|ms| *ms < u64::MAX);
+    let stale_after_ms = prices.stale_after_ms();
     PricePage {
         source: prices.source().to_string(),
         stale_after_ms,

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{ArgGroup, ValueEnum};
+use clap::ArgGroup;
 use serde::Serialize;
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::request::Side;
 use stemma_node_api::qr::Code;
 use stemma_node_api::types::{PromotionView, ReferralView};
 
-use crate::customer::{Customer, CustomerArgs};
+use crate::customer::{Customer, CustomerArgs, TypedSide};
 use crate::error::{CliError, Exit};
 use crate::files;
 use crate::output::{Output, pairs};
@@ -37,7 +37,7 @@ pub struct Args {
     instrument: InstrumentId,
     /// Promote buying or selling alone [default: both]
     #[arg(long)]
-    side: Option<PromotedSide>,
+    side: Option<TypedSide>,
     /// How many trades may carry the referral
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     uses: u32,
@@ -57,22 +57,6 @@ pub struct Args {
 
 /// How long a referral holds where nothing is said, in blocks.
 const BLOCKS: u64 = 100_000;
-
-/// What is promoted.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PromotedSide {
-    Buy,
-    Sell,
-}
-
-impl From<PromotedSide> for Side {
-    fn from(side: PromotedSide) -> Self {
-        match side {
-            PromotedSide::Buy => Self::Buy,
-            PromotedSide::Sell => Self::Sell,
-        }
-    }
-}
 
 /// What the code is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

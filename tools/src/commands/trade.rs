@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{ArgGroup, Subcommand, ValueEnum};
+use clap::{ArgGroup, Subcommand};
 use serde::Serialize;
 use stemma_chain_format::amount::Price;
 use stemma_chain_format::hash::AccountId;
@@ -12,7 +12,7 @@ use stemma_node_api::Client;
 use stemma_node_api::catalogue::{DryRun, DryRunView, InstrumentView};
 use stemma_node_api::types::{AccountView, Amounts, RequestState, RequestView};
 
-use crate::customer::{CustomerArgs, member_id};
+use crate::customer::{CustomerArgs, TypedSide, member_id};
 use crate::error::{CliError, Exit};
 use crate::node::NodeArgs;
 use crate::output::{Output, pairs};
@@ -50,7 +50,7 @@ enum TradeCommand {
 #[command(group(ArgGroup::new("size").required(true).args(["quantity", "cash"])))]
 struct DryRunArgs {
     /// buy or sell
-    side: DrySide,
+    side: TypedSide,
     /// Which node
     #[command(flatten)]
     node: NodeArgs,
@@ -59,12 +59,6 @@ struct DryRunArgs {
     account: AccountId,
     #[command(flatten)]
     order: OrderTerms,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum DrySide {
-    Buy,
-    Sell,
 }
 
 #[derive(Debug, clap::Args)]
@@ -207,10 +201,7 @@ async fn dry_run(args: &DryRunArgs, output: &Output) -> Result<ExitCode, CliErro
     let client = args.node.client()?;
     let account = client.account(&args.account.to_string()).await?;
     let market = Market::of(&client, &args.order.instrument, &account).await?;
-    let side = match args.side {
-        DrySide::Buy => Side::Buy,
-        DrySide::Sell => Side::Sell,
-    };
+    let side = Side::from(args.side);
     let trade = market.trade(side, &args.order)?;
     let (quantity, amount) = match trade.size {
         Size::Quantity(quantity) => (Some(quantity.to_string()), None),

@@ -10,13 +10,12 @@ use stemma_chain_format::member::{Member, Role};
 use stemma_keystore::{Passphrase, Purpose, ScryptCost, SecretKey, generate, read_key_file, write_key_file};
 use stemma_node_api::config::{
     BankConfig, ConsensusConfig, HttpConfig, InstitutionConfig, KeyFiles, NetworkConfig, NodeConfig, PeerAddresses,
-    PricesConfig, RewardAmount, RewardPolicy, RewardRate, RewardsConfig,
+    PricesConfig, RewardAmount, RewardPolicy, RewardsConfig,
 };
 
 use super::customers::Customer;
 use super::plan::{CURRENCY, PARTS, Part};
 use super::ports;
-use super::products;
 use super::state::{Ports, State};
 use crate::error::{CliError, Exit};
 use crate::files::{self, MODE_PUBLIC, MODE_SECRET};
@@ -144,14 +143,19 @@ impl Folder {
         write_key(&self.customer_key(name), Purpose::Account, &passphrase)
     }
 
-    /// Makes keys, genesis, configurations and customers. What an interrupted run left behind is replaced: nothing
+    /// Makes keys, genesis, configurations and customers; `market` is the price file as the institutions read it. What an interrupted run left behind is replaced: nothing
     /// was ever started with it.
     ///
     /// # Errors
     /// A file can't be written, or the operating system gives no random bytes or ports.
-    pub fn make(&self, prices: &str, customers: &[Customer], customers_text: &str) -> Result<State, CliError> {
+    pub fn make(
+        &self,
+        (prices, market): (&str, &str),
+        customers: &[Customer],
+        customers_text: &str,
+    ) -> Result<State, CliError> {
         files::write(&self.prices(), prices.as_bytes(), MODE_PUBLIC, true)?;
-        files::write(&self.market(), products::market(prices).as_bytes(), MODE_PUBLIC, true)?;
+        files::write(&self.market(), market.as_bytes(), MODE_PUBLIC, true)?;
         files::write(&self.customers(), customers_text.as_bytes(), MODE_PUBLIC, true)?;
         let mut founders = Vec::new();
         for part in &PARTS {
@@ -273,14 +277,10 @@ fn node_config(part: &Part, ports: &BTreeMap<String, Ports>) -> Result<NodeConfi
 
 /// Five for the customer, one percent for the promoter, at most a hundred a day.
 fn rewards() -> RewardsConfig {
-    let rate = |fixed: Option<&str>, basis_points| RewardAmount {
-        base: RewardRate { fixed: fixed.map(str::to_owned), basis_points },
-        tiers: Vec::new(),
-    };
     let policy = RewardPolicy {
         side: Some("buy".to_owned()),
-        customer: Some(rate(Some("5.00"), 0)),
-        promoter: Some(rate(None, 100)),
+        customer: Some(RewardAmount::flat(Some("5.00"), 0)),
+        promoter: Some(RewardAmount::flat(None, 100)),
         ..RewardPolicy::default()
     };
     RewardsConfig {
@@ -300,7 +300,7 @@ mod tests {
         let root = temporary.path().join("sandbox");
         let folder = Folder::open(&root).unwrap();
         let customers = super::super::customers::parse("c", "name,bank,cash\nalice,bank-a,1.00\n").unwrap();
-        let state = folder.make("date,symbol,close\n", &customers, "").unwrap();
+        let state = folder.make(("date,symbol,close\n", ""), &customers, "").unwrap();
         assert!(Folder::open(&root).unwrap_err().message().contains("another sandbox runs"));
         let genesis = GenesisFile::decode(fs::read(folder.genesis()).unwrap()).unwrap();
         assert_eq!(State::load(&folder.state()).unwrap().network, genesis.network().to_string());

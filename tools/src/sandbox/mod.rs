@@ -103,7 +103,8 @@ fn open_state(folder: &Folder, inputs: &Inputs, output: &Output) -> Result<State
         return State::load(&folder.state());
     }
     output.note("Making keys, the genesis and configurations.");
-    folder.make(&inputs.prices_text, &inputs.customers, &inputs.customers_text)
+    let market = products::market(&inputs.prices_text);
+    folder.make((&inputs.prices_text, &market), &inputs.customers, &inputs.customers_text)
 }
 
 fn interrupted() -> CliError {

@@ -91,14 +91,14 @@ impl Prices {
         }
     }
 
-    /// How old a price may be to trade at it; the greatest number where any age will do.
-    pub fn stale_after_ms(&self) -> u64 {
-        self.stale_after_ms.unwrap_or(u64::MAX)
+    /// How old a price may be to trade at it; nothing where any age will do.
+    pub fn stale_after_ms(&self) -> Option<u64> {
+        self.stale_after_ms
     }
 
     /// Whether a price is too old to trade at.
     pub fn is_stale(&self, quote: &Quote, now_ms: u64) -> bool {
-        now_ms.saturating_sub(quote.time_ms) > self.stale_after_ms()
+        self.stale_after_ms.is_some_and(|limit_ms| now_ms.saturating_sub(quote.time_ms) > limit_ms)
     }
 
     /// What is missing where there is no price.

@@ -88,7 +88,7 @@ fn a_price_is_stale_when_it_is_older_than_configured() {
     let mut prices = pushed(Vec::new());
     prices.take(vec![price("AAPL", "189.10", NOW)]);
     let quote = prices.quote("AAPL").unwrap();
-    assert_eq!(prices.stale_after_ms(), 900_000);
+    assert_eq!(prices.stale_after_ms(), Some(900_000));
     assert!(!prices.is_stale(&quote, NOW + 900_000));
     assert!(prices.is_stale(&quote, NOW + 900_001));
     // A clock that is behind makes no price stale.
@@ -140,7 +140,7 @@ fn a_replay_is_of_the_time_at_which_its_day_was_set() {
     prices.set_day("2000-02-01", NOW).unwrap();
     assert_eq!(prices.quote("AAPL"), Some(Quote { text: "28.66".to_owned(), time_ms: NOW }));
     assert_eq!(prices.missing("IBM"), "a price for IBM on the trading day 2000-02-01");
-    assert_eq!(prices.stale_after_ms(), u64::MAX);
+    assert_eq!(prices.stale_after_ms(), None);
     assert!(!prices.is_stale(&prices.quote("AAPL").unwrap(), u64::MAX));
     assert!(matches!(prices.set_day("1999-12-31", NOW), Err(ReplayError::NoSuchDay { .. })));
     // Its prices are not changed by what belongs to other sources.
