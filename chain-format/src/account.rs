@@ -143,6 +143,9 @@ pub struct AccountState {
     /// How far the bank trusts the customer; every endorsement states the same.
     #[n(11)]
     pub credit: CreditTerms,
+    /// How many positions it has: orders that wait for their price, and futures.
+    #[n(12)]
+    pub positions: u64,
 }
 
 impl AccountState {
@@ -164,6 +167,7 @@ impl AccountState {
             credits_digest: Digest([0; 32]),
             status: AccountStatus::Open,
             credit,
+            positions: 0,
         }
     }
 

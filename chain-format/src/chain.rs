@@ -16,6 +16,7 @@ use crate::listing::Listing;
 use crate::record::{Record, Signed};
 use crate::request::Request;
 use crate::servicing::Servicing;
+use crate::settlement::Settlement;
 
 /// One trade: request, endorsement and execution, each well formed; signatures and links not yet checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub enum Entry {
     Listing(Box<Signed<Listing>>),
     /// An account serviced.
     Servicing(Box<Service>),
+    /// A position settled.
+    Settlement(Box<Signed<Settlement>>),
 }
 
 /// The wire and store form: the kind, and the stages' exact bytes.
@@ -80,6 +83,9 @@ pub enum EntryKind {
     /// An account serviced.
     #[n(4)]
     Servicing,
+    /// A position settled.
+    #[n(5)]
+    Settlement,
 }
 
 impl EntryKind {
@@ -91,6 +97,7 @@ impl EntryKind {
             Self::Issuance => "issuance",
             Self::Listing => "listing",
             Self::Servicing => "servicing",
+            Self::Settlement => "settlement",
         }
     }
 }
@@ -104,6 +111,7 @@ impl Entry {
             Self::Issuance(issuance) => issuance.link(),
             Self::Listing(listing) => listing.link(),
             Self::Servicing(service) => service.servicing.link(),
+            Self::Settlement(settlement) => settlement.link(),
         }
     }
 
@@ -115,6 +123,7 @@ impl Entry {
             Self::Issuance(_) => EntryKind::Issuance,
             Self::Listing(_) => EntryKind::Listing,
             Self::Servicing(_) => EntryKind::Servicing,
+            Self::Settlement(_) => EntryKind::Settlement,
         }
     }
 
@@ -131,6 +140,7 @@ impl Entry {
             Self::Issuance(issuance) => vec![issuance.bytes()],
             Self::Listing(listing) => vec![listing.bytes()],
             Self::Servicing(s) => s.instruction.iter().map(Signed::bytes).chain([s.servicing.bytes()]).collect(),
+            Self::Settlement(settlement) => vec![settlement.bytes()],
         }
     }
 
@@ -142,6 +152,7 @@ impl Entry {
             Self::Issuance(issuance) => vec![issuance.signer()],
             Self::Listing(listing) => vec![listing.signer()],
             Self::Servicing(s) => s.instruction.iter().map(Signed::signer).chain([s.servicing.signer()]).collect(),
+            Self::Settlement(settlement) => vec![settlement.signer()],
         }
     }
 
@@ -162,7 +173,7 @@ impl Entry {
         let (least, most) = match raw.kind {
             EntryKind::Chain => (3, 3),
             EntryKind::Servicing => (1, 2),
-            EntryKind::Opening | EntryKind::Issuance | EntryKind::Listing => (1, 1),
+            EntryKind::Opening | EntryKind::Issuance | EntryKind::Listing | EntryKind::Settlement => (1, 1),
         };
         let expected = if least == most { least.to_string() } else { format!("{least} or {most}") };
         ensure((least..=most).contains(&found), Rule::Encoding, "entry.stages", expected, found)?;
@@ -180,6 +191,7 @@ impl Entry {
                 instruction: if found == most { Some(stage("instruction", next())?) } else { None },
                 servicing: stage("servicing", next())?,
             })),
+            EntryKind::Settlement => Self::Settlement(Box::new(stage("settlement", next())?)),
         })
     }
 }

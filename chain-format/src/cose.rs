@@ -35,6 +35,8 @@ pub enum ContentType {
     Instruction,
     /// What a bank does with an account: freeze, withdraw, bind a key and the like.
     Servicing,
+    /// What an institution does with a position.
+    Settlement,
     /// The addresses at which a member is reached.
     Announcement,
     /// What a customer asks the bank for a referral by.
@@ -63,6 +65,7 @@ impl ContentType {
             Self::Listing => "application/vnd.stemma.listing+cbor",
             Self::Instruction => "application/vnd.stemma.instruction+cbor",
             Self::Servicing => "application/vnd.stemma.servicing+cbor",
+            Self::Settlement => "application/vnd.stemma.settlement+cbor",
             Self::Announcement => "application/vnd.stemma.announcement+cbor",
             Self::Promotion => "application/vnd.stemma.promotion+cbor",
             Self::Referral => "application/vnd.stemma.referral+cbor",

@@ -6,7 +6,7 @@ use crate::error::{Rule, Violation, ensure};
 use crate::hash::{AccountId, Link, NetworkId};
 use crate::holdings::Holdings;
 use crate::instrument::InstrumentId;
-use crate::limits::{EXECUTION_BYTES_MAX, POSTINGS_MAX};
+use crate::limits::{EXECUTION_BYTES_MAX, POSTINGS_MAX, WAIT_MS_MAX};
 use crate::member::MemberId;
 use crate::record::Record;
 
@@ -29,27 +29,99 @@ pub struct Execution {
     /// The listing under which it traded.
     #[n(4)]
     pub listing: Link,
-    /// Smallest units of the instrument that changed hands, above zero.
+    /// What became of the order.
     #[n(5)]
-    pub quantity: Amount,
-    /// The price.
-    #[n(6)]
-    pub price: Price,
-    /// The fee in cash, zero or above.
-    #[n(7)]
-    pub fee: Amount,
+    pub outcome: Outcome,
     /// Every movement.
-    #[n(8)]
+    #[n(6)]
     pub postings: Vec<Posting>,
     /// What the account holds afterwards.
-    #[n(9)]
+    #[n(7)]
     pub holdings: Holdings,
     /// When it was executed, as the institution claims, in Unix milliseconds.
-    #[n(10)]
+    #[n(8)]
     pub executed_ms: u64,
     /// What became of the request's referral; there exactly where the request has one.
-    #[n(11)]
+    #[n(9)]
     pub referral: Option<ReferralOutcome>,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(flat)]
+pub enum Outcome {
+    /// It was traded at a price.
+    #[n(0)]
+    Traded(#[n(0)] Deal),
+    /// It was taken, and waits for its price; what it needs is reserved.
+    #[n(1)]
+    Accepted(#[n(0)] Acceptance),
+    /// What it asked for was done: an order cancelled, a margin paid.
+    #[n(2)]
+    Done,
+}
+
+impl Outcome {
+    /// The deal, where there is one already.
+    pub const fn deal(&self) -> Option<&Deal> {
+        match self {
+            Self::Traded(deal) => Some(deal),
+            Self::Accepted(_) | Self::Done => None,
+        }
+    }
+
+    /// What became of it, as a word: `traded`, `accepted` or `done`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Traded(_) => "traded",
+            Self::Accepted(_) => "accepted",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// At what an order was traded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct Deal {
+    /// Smallest units of the instrument that changed hands, above zero.
+    #[n(0)]
+    pub quantity: Amount,
+    /// The price.
+    #[n(1)]
+    pub price: Price,
+    /// The fee in cash, zero or above.
+    #[n(2)]
+    pub fee: Amount,
+}
+
+impl Deal {
+    /// The deal's own ranges; `place` is where it stands.
+    pub(crate) fn check(&self, place: &str) -> Result<(), Violation> {
+        let (range, place) = (Rule::Range, |field: &str| format!("{place}.{field}"));
+        ensure(self.quantity.is_positive(), range, &place("quantity"), "above 0", self.quantity)?;
+        ensure(!self.fee.is_negative(), range, &place("fee"), "0 or above", self.fee)?;
+        price_is_formed(&self.price, &place("price"))
+    }
+}
+
+/// A price is above zero and in its one form.
+pub(crate) fn price_is_formed(price: &Price, field: &str) -> Result<(), Violation> {
+    ensure(price.is_well_formed(), Rule::Range, field, "a price above 0 in its one form", "another")
+}
+
+/// How long an order waits that was taken for the next price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct Acceptance {
+    /// Until when it can be cancelled, in Unix milliseconds, and its price is later than this; absent: until it is executed, and
+    /// its price is later than the acceptance.
+    #[n(0)]
+    pub cut_off_ms: Option<u64>,
+    /// From when on the bank may take back what is reserved, in Unix milliseconds: after the cut-off, and at most 31 days
+    /// after the acceptance.
+    #[n(1)]
+    pub reclaim_ms: u64,
 }
 
 /// What became of a request's referral. A trade that goes on without a reward says why.
@@ -148,6 +220,52 @@ pub enum PostingPurpose {
     /// A promotion reward, from the institution's promotion account to the account that trades or to the promoter.
     #[n(2)]
     Reward,
+    /// What an order that waits for its price reserves, or gives back.
+    #[n(3)]
+    Reserve,
+    /// What is paid into the margin of a futures position, or out of it.
+    #[n(4)]
+    Margin,
+    /// What a futures position gained or lost since its last mark.
+    #[n(5)]
+    Variation,
+}
+
+impl PostingPurpose {
+    /// The purpose as a word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trade => "trade",
+            Self::Fee => "fee",
+            Self::Reward => "reward",
+            Self::Reserve => "reserve",
+            Self::Margin => "margin",
+            Self::Variation => "variation",
+        }
+    }
+}
+
+impl Posting {
+    /// The two postings by which an amount goes from one account to another; none where it is zero. An amount below zero goes the
+    /// other way.
+    pub fn transfer(
+        (to, from): (AccountId, AccountId),
+        instrument: &InstrumentId,
+        amount: Amount,
+        purpose: PostingPurpose,
+    ) -> impl Iterator<Item = Self> + use<> {
+        let pair = [(to, amount), (from, amount.negated())];
+        let instrument = instrument.clone();
+        let posting = move |(account, amount)| Self { account, instrument: instrument.clone(), amount, purpose };
+        pair.into_iter().filter(|(_, amount)| !amount.is_zero()).map(posting)
+    }
+}
+
+impl std::fmt::Display for Posting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { account, instrument, amount, purpose } = self;
+        write!(f, "{amount} {instrument} to {account} ({})", purpose.as_str())
+    }
 }
 
 impl Record for Execution {
@@ -160,15 +278,35 @@ impl Record for Execution {
 
     fn check(&self) -> Result<(), Violation> {
         let range = Rule::Range;
-        let quantity = self.quantity;
-        ensure(quantity.is_positive(), range, "execution.quantity", "above 0", quantity)?;
-        ensure(!self.fee.is_negative(), range, "execution.fee", "0 or above", self.fee)?;
-        let formed = self.price.is_well_formed();
-        ensure(formed, range, "execution.price", "a price above 0 in its one form", "another")?;
+        match &self.outcome {
+            Outcome::Traded(deal) => deal.check("execution")?,
+            Outcome::Accepted(acceptance) => acceptance.check(self.executed_ms)?,
+            Outcome::Done => {}
+        }
         let count = self.postings.len();
-        let count_holds = (1..=POSTINGS_MAX).contains(&count);
-        ensure(count_holds, range, "execution.postings", "1 to 64", count)?;
-        let moves = self.postings.iter().all(|posting| !posting.amount.is_zero());
-        ensure(moves, range, "execution.postings.amount", "not 0", 0)
+        ensure(count >= 1, range, "execution.postings", "1 to 64", count)?;
+        postings_are_formed(&self.postings, "execution.postings")
     }
+}
+
+impl Acceptance {
+    /// The order can be cancelled from its acceptance on, and waits no longer than it may.
+    fn check(&self, executed_ms: u64) -> Result<(), Violation> {
+        let range = Rule::Range;
+        let cut_off_ms = self.cut_off_ms.unwrap_or(executed_ms);
+        let expected = format!("at least {executed_ms}");
+        ensure(cut_off_ms >= executed_ms, range, "execution.accepted.cut_off_ms", expected, cut_off_ms)?;
+        let last_ms = executed_ms.saturating_add(WAIT_MS_MAX);
+        let holds = (cut_off_ms..=last_ms).contains(&self.reclaim_ms);
+        let expected = format!("{cut_off_ms} to {last_ms}");
+        ensure(holds, range, "execution.accepted.reclaim_ms", expected, self.reclaim_ms)
+    }
+}
+
+/// At most 64 postings, none of zero.
+pub(crate) fn postings_are_formed(postings: &[Posting], field: &str) -> Result<(), Violation> {
+    let count = postings.len();
+    ensure(count <= POSTINGS_MAX, Rule::Range, field, "at most 64", count)?;
+    let moves = postings.iter().all(|posting| !posting.amount.is_zero());
+    ensure(moves, Rule::Range, &format!("{field}.amount"), "not 0", 0)
 }

@@ -29,18 +29,21 @@ pub mod registry;
 
 pub mod account;
 pub mod announcement;
+pub mod dealing;
 pub mod endorsement;
 pub mod execution;
 pub mod instruction;
 pub mod instrument;
 pub mod issuance;
 pub mod listing;
+pub mod position;
 pub mod promotion;
 pub mod record;
 pub mod referral;
 pub mod refusal;
 pub mod request;
 pub mod servicing;
+pub mod settlement;
 
 pub mod chain;
 pub mod invariants;

@@ -23,6 +23,8 @@ pub const ANNOUNCEMENT_BYTES_MAX: usize = 4 * 1024;
 pub const ISSUANCE_BYTES_MAX: usize = 128 * 1024;
 /// Largest signed instrument listing, in bytes of its envelope.
 pub const LISTING_BYTES_MAX: usize = 4 * 1024;
+/// Largest signed settlement of a position, in bytes of its envelope.
+pub const SETTLEMENT_BYTES_MAX: usize = 8 * 1024;
 /// Largest signed refusal, in bytes of its envelope.
 pub const REFUSAL_BYTES_MAX: usize = 4 * 1024;
 /// Largest entry (one to three stages with their framing), in bytes.
@@ -79,6 +81,14 @@ pub const FEE_BASIS_POINTS_MAX: u16 = 10_000;
 pub const RISK_CLASS_MAX: u8 = 7;
 /// Longest time for which what was bought is not sold, in days.
 pub const LOCK_UP_DAYS_MAX: u16 = 3_660;
+/// Highest margin, in basis points of a position's value: all of it.
+pub const MARGIN_BASIS_POINTS_MAX: u16 = 10_000;
+/// Longest time that a margin call stands before the position may be closed out, in seconds: 30 days.
+pub const CALL_S_MAX: u32 = 30 * 86_400;
+/// Longest time that an order waits for its price before its bank may take back what it reserves, in milliseconds: 31 days.
+pub const WAIT_MS_MAX: u64 = 31 * 86_400_000;
+/// A settlement commits within so many milliseconds of the time that it states, or never: 10 minutes.
+pub const SETTLEMENT_AGE_MS_MAX: u64 = 600_000;
 /// Longest name of a time zone, in characters.
 pub const ZONE_CHARS_MAX: usize = 40;
 /// Most trading sessions of a week.

@@ -1,22 +1,25 @@
 //! One account's entries, each following the one before: the one place where a lineage is extended.
 //!
-//! Validators call [`follow`] and [`serve`] when a block commits, banks before they sign, auditors for every entry of a bundle; so
-//! derivation in one go equals derivation step by step.
+//! Validators call [`follow`], [`serve`] and [`settle`] when a block commits, banks before they sign, auditors for every entry of a
+//! bundle; so derivation in one go equals derivation step by step.
 
 use crate::account::{AccountState, AccountStatus};
 use crate::amount::Amount;
 use crate::chain::{Chain, Service};
+use crate::dealing;
 use crate::endorsement::{Credit, Endorsement};
 use crate::error::{Rule, Violation, ensure, same};
 use crate::hash::{AccountId, Link};
 use crate::holdings::Holdings;
 use crate::instruction::Instruction;
-use crate::invariants;
+use crate::instrument::InstrumentId;
 use crate::keys::PublicKey;
 use crate::listing::Listing;
 use crate::member::MemberId;
+use crate::position::{self, Position, PositionState};
 use crate::record::Signed;
 use crate::servicing::{Act, Servicing};
+use crate::settlement::Settlement;
 
 /// A listed instrument: its record and the record's link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +30,25 @@ pub struct Listed {
     pub listing: Listing,
 }
 
-/// The account's state after a chain whose stages are verified.
+/// What follows from an entry: the account's state, and what becomes of the position that it touches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    /// The account's state after it.
+    pub state: AccountState,
+    /// The position's key, and the position after it; none where it ended.
+    pub position: Option<(AccountId, Option<Position>)>,
+}
+
+/// The position that a chain touches, under the listing that it trades by.
+pub fn position_of(chain: &Chain, listed: &Listed) -> Option<AccountId> {
+    let request = chain.request.record();
+    let dealing = &listed.listing.terms.as_ref()?.dealing;
+    position::touched_by_order(&request.network, &request.account, &chain.request.link(), &request.order, dealing)
+}
+
+/// What follows from a chain whose stages are verified.
 ///
-/// `inbox` gives the credits that wait, the oldest first; `listed` is the listing in force.
+/// `inbox` gives the credits that wait, the oldest first; `listed` is the listing in force, `position` what [`position_of`] names.
 ///
 /// # Errors
 /// The first rule that the chain breaks; the state before it still stands.
@@ -38,24 +57,66 @@ pub fn follow<'c>(
     chain: &Chain,
     inbox: impl Iterator<Item = &'c Credit>,
     listed: &Listed,
-) -> Result<AccountState, Violation> {
+    position: Option<&Position>,
+) -> Result<Followed, Violation> {
     let request = chain.request.record();
     let execution = chain.execution.record();
     asked_by_the_holder(state, "request", chain.request.signer(), request.counter)?;
     endorsement_follows(state, chain.endorsement.record(), inbox)?;
-    let instrument = &request.trade.instrument;
+    let order = &request.order;
     same(Rule::Listing, "execution.listing", &listed.link, &execution.listing)?;
-    same(Rule::Listing, "execution.listing.instrument", instrument, &listed.listing.instrument)?;
-    invariants::terms_are_met(chain, &listed.listing)?;
+    same(Rule::Listing, "execution.listing.instrument", order.instrument(), &listed.listing.instrument)?;
+    let change = dealing::terms_are_met(chain, &listed.listing, position)?;
     let absorbed = chain.endorsement.record().absorbed.len() as u64;
-    Ok(AccountState {
+    let head = chain.execution.link();
+    let mut next = AccountState {
         sequence: chain.endorsement.record().sequence,
-        head: chain.execution.link(),
+        head,
         counter: request.counter,
         holdings: execution.holdings.clone(),
         credits_absorbed: state.credits_absorbed.saturating_add(absorbed),
         ..state.clone()
-    })
+    };
+    let position = change.map(|change| {
+        let after = change.after.map(|state| Position {
+            account: request.account,
+            instrument: order.instrument().clone(),
+            cash: order.cash().clone(),
+            head,
+            state,
+        });
+        position::counted(&mut next, position.is_some(), after.is_some());
+        (change.key, after)
+    });
+    Ok(Followed { state: next, position })
+}
+
+/// What follows from a settlement whose stage is verified: it stands on the position's head, under the listing in force.
+///
+/// # Errors
+/// The first rule that it breaks; what was before it still stands.
+pub fn settle(
+    state: &AccountState,
+    settlement: &Signed<Settlement>,
+    listed: &Listed,
+    position: Option<&Position>,
+) -> Result<Followed, Violation> {
+    let record = settlement.record();
+    let missing = || Violation::new(Rule::Sequence, "settlement.position", "a position there is", record.position);
+    let before = position.ok_or_else(missing)?;
+    same(Rule::Account, "settlement.account", &before.account, &record.account)?;
+    same(Rule::Account, "settlement.account", &state.account, &record.account)?;
+    let issued = before.instrument.is_issued_by(&record.institution);
+    let expected = format!("the issuer of {}", before.instrument);
+    ensure(issued, Rule::Signer, "settlement.institution", expected, &record.institution)?;
+    same(Rule::Sequence, "settlement.parent", &before.head, &record.parent)?;
+    same(Rule::Listing, "settlement.listing", &listed.link, &record.listing)?;
+    same(Rule::Listing, "settlement.listing.instrument", &before.instrument, &listed.listing.instrument)?;
+    let after = dealing::settlement_holds(record, before, &listed.listing)?;
+    let after = after.map(|state| Position { head: settlement.link(), state, ..before.clone() });
+    let mut next = state.clone();
+    position::counted(&mut next, true, after.is_some());
+    Ok(Followed { state: next, position: Some((record.position, after)) })
 }
 
 /// Checks an endorsement against the account it extends.
@@ -75,7 +136,7 @@ pub fn endorsement_follows<'c>(
     same(Rule::Agreement, "endorsement.credit", &state.credit, &endorsement.credit)
 }
 
-/// The account's state after an act of servicing whose stages are verified.
+/// What follows from an act of servicing whose stages are verified; `position` is what [`position::touched_by_act`] names.
 ///
 /// # Errors
 /// The first rule that it breaks; the state before it still stands.
@@ -83,7 +144,8 @@ pub fn serve<'c>(
     state: &AccountState,
     service: &Service,
     inbox: impl Iterator<Item = &'c Credit>,
-) -> Result<AccountState, Violation> {
+    position: Option<&Position>,
+) -> Result<Followed, Violation> {
     let record = service.servicing.record();
     let Servicing { bank, account, parent, sequence, absorbed, act, .. } = record;
     let instruction = service.instruction.as_ref();
@@ -104,8 +166,32 @@ pub fn serve<'c>(
         ..state.clone()
     };
     perform(&mut next, act)?;
+    let position = match act {
+        Act::Reclaim(_, instrument, amount) => {
+            reclaim(&mut next, (instrument, *amount), position)?;
+            position::touched_by_act(&record.network, act).map(|key| (key, None))
+        }
+        _ => None,
+    };
     next.holdings.must_equal(&record.holdings, "servicing.holdings")?;
-    Ok(next)
+    Ok(Followed { state: next, position })
+}
+
+/// What an order reserves that waits too long comes back to the account. Whether it waits too long, the ledger tells by the block's time.
+fn reclaim(
+    state: &mut AccountState,
+    (instrument, amount): (&InstrumentId, Amount),
+    position: Option<&Position>,
+) -> Result<(), Violation> {
+    let place = "servicing.act.reclaim";
+    let waiting = position.filter(|position| position.account == state.account);
+    let waiting = waiting.filter(|position| matches!(position.state, PositionState::Waiting(_)));
+    let missing = || Violation::new(Rule::Status, place, "an order of this account that waits", "none");
+    let reserved = waiting.ok_or_else(missing)?.amount_of(instrument);
+    ensure(reserved == amount, Rule::Status, place, format!("{reserved} {instrument}"), amount)?;
+    state.holdings.add(instrument, amount)?;
+    position::counted(state, true, false);
+    Ok(())
 }
 
 /// What every record of a bank in an account's lineage says of its place there.
@@ -181,8 +267,9 @@ fn perform(state: &mut AccountState, act: &Act) -> Result<(), Violation> {
         }
         Act::Close => {
             let waiting = state.credits_received.saturating_sub(state.credits_absorbed);
-            let empty = state.holdings.is_empty() && waiting == 0;
-            let found = format!("{} instruments held, {waiting} credits waiting", state.holdings.len());
+            let empty = state.holdings.is_empty() && waiting == 0 && state.positions == 0;
+            let (held, positions) = (state.holdings.len(), state.positions);
+            let found = format!("{held} instruments held, {waiting} credits waiting, {positions} positions");
             ensure(empty, Rule::Status, "servicing.act", "an account that holds nothing", found)?;
             state.status = AccountStatus::Closed;
         }
@@ -203,6 +290,8 @@ fn perform(state: &mut AccountState, act: &Act) -> Result<(), Violation> {
             state.key = None;
         }
         Act::SetCredit(terms) => state.credit = terms.clone(),
+        // What it does needs the position too: see `reclaim`.
+        Act::Reclaim(..) => {}
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::amount::{Amount, AmountError, Price, Rounding};
 use crate::cose::ContentType;
+use crate::dealing::Dealing;
 use crate::error::{Rule, Violation, ensure};
 use crate::hash::{Link, NetworkId};
 use crate::hours::TradingHours;
@@ -116,6 +117,9 @@ pub struct Terms {
     /// For so many days after a purchase what was bought is not sold, at most 3,660; 0: at once. The institution counts them.
     #[n(7)]
     pub lock_up_days: u16,
+    /// How it is dealt in. Its kind never changes.
+    #[n(8)]
+    pub dealing: Dealing,
 }
 
 impl Default for Terms {
@@ -130,6 +134,7 @@ impl Default for Terms {
             credit_level_min: 0,
             risk_class: 1,
             lock_up_days: 0,
+            dealing: Dealing::Spot,
         }
     }
 }
@@ -235,6 +240,7 @@ impl Terms {
         ensure(risk_holds, range, &place("risk_class"), "1 to 7", self.risk_class)?;
         let days = self.lock_up_days;
         ensure(days <= LOCK_UP_DAYS_MAX, range, &place("lock_up_days"), "at most 3660", days)?;
+        self.dealing.check(&place("dealing"))?;
         self.hours.as_ref().map_or(Ok(()), |hours| hours.check(&place("hours")))
     }
 }
@@ -251,7 +257,9 @@ impl Listing {
         ensure(self.kind == before.kind, agree, "listing.kind", before.kind, self.kind)?;
         ensure(self.decimals == before.decimals, agree, "listing.decimals", before.decimals, self.decimals)?;
         let quoted = |listing: &Self| listing.quoted_in.clone().unwrap_or_default();
-        ensure(self.quoted_in == before.quoted_in, agree, "listing.quoted_in", quoted(before), quoted(self))
+        ensure(self.quoted_in == before.quoted_in, agree, "listing.quoted_in", quoted(before), quoted(self))?;
+        let dealt = |listing: &Self| listing.terms.as_ref().map_or("", |terms| terms.dealing.as_str());
+        ensure(dealt(self) == dealt(before), agree, "listing.terms.dealing", dealt(before), dealt(self))
     }
 
     /// A currency has no terms, anything else has them.
@@ -268,7 +276,10 @@ impl Listing {
         fit(!currency || self.isin.is_none(), "isin", "none for a currency", given(self.isin.is_some()))?;
         let replaces = self.replaces.is_some();
         fit(!currency || !replaces, "replaces", "none for a currency", given(replaces))?;
-        self.terms.as_ref().map_or(Ok(()), Terms::check)
+        let Some(terms) = &self.terms else { return Ok(()) };
+        terms.check()?;
+        let dealt = terms.dealing.suits(self.kind);
+        fit(dealt, "terms.dealing", "a dealing that suits the kind", terms.dealing.as_str())
     }
 }
 

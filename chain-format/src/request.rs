@@ -3,7 +3,7 @@
 use crate::amount::{Amount, Price};
 use crate::cose::ContentType;
 use crate::error::{Rule, Violation, ensure};
-use crate::hash::{AccountId, Digest, NetworkId};
+use crate::hash::{AccountId, Digest, Link, NetworkId};
 use crate::instrument::InstrumentId;
 use crate::limits::{IDENTITIES_MAX, IDENTITY_TYPE_CHARS_MAX, REFERRAL_BYTES_MAX, REQUEST_BYTES_MAX};
 use crate::member::MemberId;
@@ -28,19 +28,124 @@ pub struct Request {
     /// The institution that is to execute.
     #[n(4)]
     pub institution: MemberId,
-    /// The trade.
+    /// What is asked for.
     #[n(5)]
-    pub trade: Trade,
+    pub order: Order,
     /// Who the customer claims to be: one claim for each type of identity, in the order of their types.
     #[n(6)]
     pub identities: Vec<IdentityClaim>,
     /// The last height at which the chain may commit, if the customer sets one.
     #[n(7)]
     pub expires: Option<u64>,
-    /// A referral, as bytes that the institution parses, at most 1,024.
+    /// A referral for a trade, as bytes that the institution parses, at most 1,024.
     #[n(8)]
     #[cbor(with = "minicbor::bytes")]
     pub referral: Option<Vec<u8>>,
+}
+
+/// What a customer asks an institution for.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(flat)]
+pub enum Order {
+    /// To buy or sell.
+    #[n(0)]
+    Trade(#[n(0)] Trade),
+    /// To take back an order that waits for its price.
+    #[n(1)]
+    Cancel(#[n(0)] Cancel),
+    /// To pay into the margin of a futures position, or out of it.
+    #[n(2)]
+    Margin(#[n(0)] MarginPayment),
+}
+
+/// Which waiting order is to be taken back.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct Cancel {
+    /// The link of the request that asked for it.
+    #[n(0)]
+    pub request: Link,
+    /// The instrument that it trades; the target institution issues it.
+    #[n(1)]
+    pub instrument: InstrumentId,
+    /// The cash that it pays or receives; the account's bank issues it.
+    #[n(2)]
+    pub cash: InstrumentId,
+}
+
+/// A payment into or out of the margin of a futures position.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct MarginPayment {
+    /// The futures contract; the target institution issues it.
+    #[n(0)]
+    pub instrument: InstrumentId,
+    /// The cash that the margin is kept in; the account's bank issues it.
+    #[n(1)]
+    pub cash: InstrumentId,
+    /// The amount, not zero: above zero it is paid in, below zero it is taken out.
+    #[n(2)]
+    pub amount: Amount,
+}
+
+impl Order {
+    /// What is asked for, as a word: `trade`, `cancel` or `margin`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Trade(_) => "trade",
+            Self::Cancel(_) => "cancel",
+            Self::Margin(_) => "margin",
+        }
+    }
+
+    /// The instrument that it is about.
+    pub const fn instrument(&self) -> &InstrumentId {
+        match self {
+            Self::Trade(Trade { instrument, .. })
+            | Self::Cancel(Cancel { instrument, .. })
+            | Self::Margin(MarginPayment { instrument, .. }) => instrument,
+        }
+    }
+
+    /// The cash that moves.
+    pub const fn cash(&self) -> &InstrumentId {
+        match self {
+            Self::Trade(Trade { cash, .. })
+            | Self::Cancel(Cancel { cash, .. })
+            | Self::Margin(MarginPayment { cash, .. }) => cash,
+        }
+    }
+
+    /// The trade, where it is one.
+    pub const fn trade(&self) -> Option<&Trade> {
+        match self {
+            Self::Trade(trade) => Some(trade),
+            Self::Cancel(_) | Self::Margin(_) => None,
+        }
+    }
+
+    /// The place of one of its fields in the request, for a verdict.
+    pub fn place(&self, field: &str) -> String {
+        format!("request.{}.{field}", self.as_str())
+    }
+
+    fn check(&self) -> Result<(), Violation> {
+        let range = Rule::Range;
+        match self {
+            Self::Trade(Trade { size, limit, fee_max, .. }) => {
+                let (Size::Quantity(size) | Size::Cash(size)) = size;
+                ensure(size.is_positive(), range, "request.trade.size", "above 0", size)?;
+                let limit_holds = limit.is_none_or(|price| price.is_well_formed());
+                ensure(limit_holds, range, "request.trade.limit", "a price above 0 in its one form", "another")?;
+                let fee_holds = fee_max.is_none_or(|fee| !fee.is_negative());
+                ensure(fee_holds, range, "request.trade.fee_max", "0 or above", fee_max.unwrap_or_default())
+            }
+            Self::Cancel(_) => Ok(()),
+            Self::Margin(MarginPayment { amount, .. }) => {
+                ensure(!amount.is_zero(), range, "request.margin.amount", "not 0", amount)
+            }
+        }
+    }
 }
 
 /// Buy or sell.
@@ -53,6 +158,24 @@ pub enum Side {
     /// The customer gives the instrument and gets cash.
     #[n(1)]
     Sell,
+}
+
+impl Side {
+    /// Whether a limit admits a price: not above it to buy, not below it to sell.
+    pub fn admits(self, limit: &Price, price: &Price) -> bool {
+        match self {
+            Self::Buy => price <= limit,
+            Self::Sell => price >= limit,
+        }
+    }
+
+    /// What a limit is on this side: `at most` or `at least`.
+    pub const fn bound(self) -> &'static str {
+        match self {
+            Self::Buy => "at most",
+            Self::Sell => "at least",
+        }
+    }
 }
 
 impl std::fmt::Display for Side {
@@ -156,22 +279,19 @@ impl Record for Request {
     fn check(&self) -> Result<(), Violation> {
         let range = Rule::Range;
         ensure(self.counter > 0, range, "request.counter", "above 0", self.counter)?;
-        let Trade { instrument, size, cash, limit, fee_max, .. } = &self.trade;
-        let (Size::Quantity(size) | Size::Cash(size)) = size;
-        ensure(size.is_positive(), range, "request.trade.size", "above 0", size)?;
-        let limit_holds = limit.is_none_or(|price| price.is_well_formed());
-        ensure(limit_holds, range, "request.trade.limit", "a price above 0 in its one form", "another")?;
-        let fee_holds = fee_max.is_none_or(|fee| !fee.is_negative());
-        ensure(fee_holds, range, "request.trade.fee_max", "0 or above", fee_max.unwrap_or_default())?;
+        self.order.check()?;
+        let (instrument, cash) = (self.order.instrument(), self.order.cash());
         let issued = instrument.is_issued_by(&self.institution);
         let expected = format!("an instrument of {}", self.institution);
-        ensure(issued, range, "request.trade.instrument", expected, instrument)?;
+        ensure(issued, range, &self.order.place("instrument"), expected, instrument)?;
         let claim_on_bank = cash.is_issued_by(&self.bank);
         let expected = format!("cash of {}", self.bank);
-        ensure(claim_on_bank, range, "request.trade.cash", expected, cash)?;
+        ensure(claim_on_bank, range, &self.order.place("cash"), expected, cash)?;
         identities_hold(&self.identities, "request.identities")?;
         let referral_bytes = self.referral.as_ref().map_or(0, Vec::len);
         let referral_holds = referral_bytes <= REFERRAL_BYTES_MAX;
-        ensure(referral_holds, range, "request.referral", "at most 1024 bytes", referral_bytes)
+        ensure(referral_holds, range, "request.referral", "at most 1024 bytes", referral_bytes)?;
+        let fits = self.referral.is_none() || self.order.trade().is_some();
+        ensure(fits, range, "request.referral", "none but for a trade", self.order.as_str())
     }
 }

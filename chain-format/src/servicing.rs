@@ -71,6 +71,9 @@ pub enum Act {
     /// The bank trusts the customer so far from now on.
     #[n(6)]
     SetCredit(#[n(0)] CreditTerms),
+    /// The bank takes back what an order reserved that waited for its price too long: the order's request, and what comes back.
+    #[n(7)]
+    Reclaim(#[n(0)] Link, #[n(1)] InstrumentId, #[n(2)] Amount),
 }
 
 /// Whether an act needs the customer's signed instruction.
@@ -113,13 +116,14 @@ impl Act {
             Self::BindKey(_) => "bind-key",
             Self::RevokeKey => "revoke-key",
             Self::SetCredit(_) => "set-credit",
+            Self::Reclaim(..) => "reclaim",
         }
     }
 
     /// Whether it needs the customer's instruction.
     pub const fn consent(&self) -> Consent {
         match self {
-            Self::Freeze | Self::Unfreeze | Self::SetCredit(_) => Consent::None,
+            Self::Freeze | Self::Unfreeze | Self::SetCredit(_) | Self::Reclaim(..) => Consent::None,
             Self::Close | Self::RevokeKey => Consent::Optional,
             Self::Withdraw(..) => Consent::Required,
             Self::BindKey(_) => Consent::WhileKeyed,
@@ -139,6 +143,9 @@ impl Act {
                 .admit()
                 .map_err(|e| Violation::new(Rule::Range, format!("{place}.bind-key"), "a canonical Ed25519 key", e)),
             Self::SetCredit(terms) => terms.check(bank, &format!("{place}.set-credit")),
+            Self::Reclaim(_, _, amount) => {
+                ensure(amount.is_positive(), Rule::Range, &format!("{place}.reclaim"), "above 0", amount)
+            }
             Self::Freeze | Self::Unfreeze | Self::Close | Self::RevokeKey => Ok(()),
         }
     }
@@ -150,6 +157,7 @@ impl std::fmt::Display for Act {
             Self::Withdraw(instrument, amount) => write!(f, "withdraw {amount} {instrument}"),
             Self::BindKey(key) => write!(f, "bind-key {key}"),
             Self::SetCredit(terms) => write!(f, "set-credit {terms}"),
+            Self::Reclaim(request, instrument, amount) => write!(f, "reclaim {amount} {instrument} of order {request}"),
             act => f.write_str(act.as_str()),
         }
     }

@@ -16,8 +16,8 @@ use common::{Order, Plan};
 use common::{View, World, amount, cash_of, instrument_of, price};
 use stemma_chain_format::bundle::{self, Verdict};
 use stemma_chain_format::chain::Entry;
+use stemma_chain_format::dealing::terms_are_met;
 use stemma_chain_format::error::Rule;
-use stemma_chain_format::invariants::terms_are_met;
 use stemma_chain_format::request::{Side, Size};
 
 #[test]
@@ -73,8 +73,8 @@ fn cash_is_of_the_currency_that_the_listing_quotes() {
     let order = Order::new(world.customer("alice"), "fund-house", Side::Buy);
     let Entry::Chain(chain) = order.chain(&world) else { panic!("a chain") };
     let mut listing = world.ledger.listing(&instrument_of("fund-house")).unwrap().listing.clone();
-    terms_are_met(&chain, &listing).unwrap();
+    terms_are_met(&chain, &listing, None).unwrap();
     listing.quoted_in = Some("EUR".to_owned());
-    let violation = terms_are_met(&chain, &listing).unwrap_err();
+    let violation = terms_are_met(&chain, &listing, None).unwrap_err();
     assert_eq!((violation.rule, violation.field.as_str()), (Rule::Terms, "request.trade.cash"));
 }

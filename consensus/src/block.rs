@@ -25,7 +25,9 @@ pub struct Built {
 pub fn build(ledger: &Ledger, pool: &mut Pool, proposer: &MemberId, now_ms: u64) -> Built {
     let entries_max = ledger.registry().parameters().block_entries_max;
     let entries_max = usize::try_from(entries_max).unwrap_or(usize::MAX);
-    let mut draft = ledger.draft();
+    let head = ledger.head();
+    let time_ms = now_ms.max(head.time_ms.saturating_add(1));
+    let mut draft = ledger.draft(time_ms);
     let mut taken = Vec::new();
     let mut bytes = 0_usize;
     let (mut dead, mut early) = (Vec::new(), Vec::new());
@@ -49,12 +51,11 @@ pub fn build(ledger: &Ledger, pool: &mut Pool, proposer: &MemberId, now_ms: u64)
     let changes = draft.finish();
     dead.iter().for_each(|id| pool.remove(id));
     early.iter().for_each(|id| pool.defer(id));
-    let head = ledger.head();
     let header = Header {
         network: ledger.registry().network(),
         height: head.height.saturating_add(1),
         parent: head.block,
-        time_ms: now_ms.max(head.time_ms.saturating_add(1)),
+        time_ms,
         proposer: proposer.clone(),
         entries_root: entries_root(&taken),
         accounts_root: changes.root(),
@@ -77,6 +78,9 @@ fn may_apply_later(ledger: &Ledger, entry: &VerifiedEntry, violation: &Violation
             let endorsement = chain.endorsement.record();
             sequence_ahead(&endorsement.account, endorsement.sequence)
         }
+        // The institution may come to cash; a clock may be a little behind; until the settlement is too old.
+        (Entry::Settlement(_), Rule::Overdraft) => true,
+        (Entry::Settlement(settlement), Rule::Expiry) => settlement.record().settled_ms > ledger.head().time_ms,
         (Entry::Issuance(_), Rule::Account | Rule::Listing) => true,
         (Entry::Issuance(issuance), Rule::Sequence) => {
             let record = issuance.record();
@@ -119,7 +123,7 @@ pub fn check(ledger: &Ledger, block: &Block, entries: &[Arc<VerifiedEntry>]) -> 
     expect(sized, "block.entries", format!("stages of at most {BLOCK_STAGE_BYTES_MAX} bytes"), bytes.to_string())?;
     let same = block.entries.iter().eq(entries.iter().map(|entry| entry.id()).collect::<Vec<_>>().iter());
     expect(same, "block.entries", "the entries at hand".to_owned(), "others".to_owned())?;
-    let mut draft = ledger.draft();
+    let mut draft = ledger.draft(header.time_ms);
     for (index, entry) in entries.iter().enumerate() {
         draft.apply(entry).map_err(|violation| violation.within(format!("entries[{index}]")))?;
     }

@@ -8,6 +8,7 @@ use stemma_chain_format::error::{Rule, Violation};
 use stemma_chain_format::hash::{BlockId, Link};
 use stemma_chain_format::header::Block;
 use stemma_chain_format::ledger::{Changes, Ledger};
+use stemma_chain_format::limits::SETTLEMENT_AGE_MS_MAX;
 use stemma_chain_format::member::{MemberId, OwnAccount};
 use stemma_chain_format::registry::{Registry, own_account};
 use stemma_chain_format::validate::{VerifiedEntry, verify_entries};
@@ -94,6 +95,10 @@ impl<S: BlockSink> LedgerState<S> {
                 let record = service.servicing.record();
                 let state = self.ledger.account(&record.account).map(|account| &account.state);
                 state.is_some_and(|state| record.sequence <= state.sequence)
+            }
+            Entry::Settlement(settlement) => {
+                let last_ms = settlement.record().settled_ms.saturating_add(SETTLEMENT_AGE_MS_MAX);
+                last_ms <= self.ledger.head().time_ms
             }
             Entry::Opening(_) => self.ledger.account(&entry.id().into()).is_some(),
             Entry::Listing(listing) => {

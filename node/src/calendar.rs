@@ -64,6 +64,24 @@ pub fn is_open(hours: &TradingHours, now_ms: u64) -> Result<(), Closed> {
     Err(Closed::Outside { now: show(now), opens: next_opening(hours, &zone, now).map(show) })
 }
 
+/// When the session ends that a moment lies in, in Unix milliseconds; nothing outside of all.
+#[must_use]
+pub fn session_end(hours: &TradingHours, now_ms: u64) -> Option<u64> {
+    let zone = zone(&hours.zone).ok()?;
+    let now = moment(now_ms);
+    let local = zone.to_datetime(now);
+    let minute = i32::from(local.hour()).saturating_mul(60).saturating_add(i32::from(local.minute()));
+    let within = |session: &&Session| (i32::from(session.opens)..i32::from(session.closes)).contains(&minute);
+    let closes = sessions_on(hours, local.date()).find(within)?.closes;
+    // A session that ends with the day ends where the next one begins.
+    let midnight = local.date().to_datetime(jiff::civil::Time::midnight());
+    let end = midnight.checked_add(jiff::SignedDuration::from_mins(i64::from(closes))).ok()?;
+    let end = zone.to_ambiguous_timestamp(end);
+    let ends = [end.clone().earlier(), end.later()].into_iter().flatten();
+    let end = ends.filter(|end| *end > now).min()?;
+    u64::try_from(end.as_millisecond()).ok()
+}
+
 /// The local day of a moment in a zone, as days since 1970-01-01.
 ///
 /// # Errors

@@ -51,6 +51,8 @@ const HEAD_TICKS: u64 = 4;
 const DESKS: usize = 2;
 /// The name of the note that holds an institution's trading day.
 const DAY_NOTE: &str = "trading-day";
+/// The name of the note that says when it was set, in Unix milliseconds.
+const DAY_MS_NOTE: &str = "trading-day-ms";
 
 /// Why a node stopped or did not start. Each is ours, the disk's or the configuration's fault, never a peer's.
 #[derive(Debug, thiserror::Error)]
@@ -268,6 +270,7 @@ impl Node {
         if let Some(bank) = &mut self.bank {
             bank.tick(now_ms(), &mut self.effects);
         }
+        self.settle();
         Ok(())
     }
 
@@ -317,7 +320,9 @@ fn roles(
             let now_ms = now_ms();
             let mut prices = Prices::open(&config.prices, store.prices()?, now_ms).map_err(NodeError::Prices)?;
             if let (PriceSource::Replay, Some(day)) = (prices.source(), store.note(DAY_NOTE)?) {
-                prices.set_day(&day, now_ms).map_err(NodeError::Prices)?;
+                // The day's prices are of when it was set, not of now.
+                let set_ms = store.note(DAY_MS_NOTE)?.and_then(|text| text.parse().ok());
+                prices.set_day(&day, set_ms.unwrap_or(now_ms)).map_err(NodeError::Prices)?;
             }
             let institution = Institution::open(id, network, key, config, prices, store.clone())?;
             Ok((None, Some(institution)))

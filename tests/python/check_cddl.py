@@ -32,6 +32,8 @@ RULES = {
     "vote": "vote",
     "certified-header": "certified-header",
     "account-state": "account-state",
+    "settlement": "signed-settlement",
+    "position": "position",
     "sparse-proof": "state-proof",
     "bundle": "account-bundle",
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stemma_encoding import H, Broken, decode, derived, encode, need, same, verifies
 from stemma_ledger import Ledger
-from stemma_records import AUDITOR, BANK, RECORDS, Registry, Signed, signed_bytes
+from stemma_records import AUDITOR, BANK, RECORDS, Registry, Signed, position, signed_bytes
 from stemma_verify import (
     Entry, account_state, certified_header, keyed, prove_absent, prove_present, read_block, read_bundle, state_proof,
     validate_endorsement, validate_entry, validate_request, verify_bundle, verify_checkpoint, vote,
@@ -33,8 +33,8 @@ class Judge:
         same("block", "history.entries", block["entries"], [entry.id for entry in entries])
         for entry in entries:
             validate_entry(entry, self.registry)
-            self.ledger = self.ledger.after(entry)
-        self.ledger.height = block["header"]["height"]
+            self.ledger = self.ledger.after(entry, block["header"]["time_ms"])
+        self.ledger.height, self.ledger.time_ms = block["header"]["height"], block["header"]["time_ms"]
         same("block", "history.accounts_root", block["header"]["accounts_root"], self.ledger.root())
 
     def id_of(self, vector):
@@ -56,7 +56,7 @@ class Judge:
             self.verify(kind, found, given)
         if step == "apply":
             validate_entry(found, self.registry)
-            self.ledger.after(found)
+            self.ledger.after(found, self.ledger.time_ms + 1_000)
         return read
 
     def read(self, kind, data):
@@ -78,7 +78,7 @@ class Judge:
             return H(encode(keyed(found[0]))), found
         if kind == "bundle":
             return H(data), read_bundle(data)
-        reader, bytes_max = {"account-state": (account_state, 82_432), "vote": (vote, 4096)}[kind]
+        reader, bytes_max = {"account-state": (account_state, 82_432), "vote": (vote, 4096), "position": (position, 512)}[kind]
         decode(data, reader, kind, bytes_max)
         return H(data), data
 

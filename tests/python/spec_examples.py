@@ -20,9 +20,9 @@ FENCE = re.compile(r"^```(hex|values) (\S+\.json)\n(.*?)^```$", re.MULTILINE | r
 FIELD = re.compile(r"^  (?:\? )?(\d+) => (.+?),\s*; (\w+)", re.MULTILINE)
 STAGES = {
     "opening", "request", "endorsement", "execution", "instruction", "servicing", "issuance", "listing", "refusal",
-    "announcement", "promotion", "referral",
+    "announcement", "promotion", "referral", "settlement",
 }  # fmt: skip
-ROOTS = {"block": "block", "vote": "vote", "sparse-proof": "state-proof", "account-state": "account-state"}
+ROOTS = {"block": "block", "vote": "vote", "sparse-proof": "state-proof", "account-state": "account-state", "position": "position"}
 
 
 def rules():

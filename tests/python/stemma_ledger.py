@@ -3,18 +3,20 @@
 import copy
 
 from stemma_encoding import H, ZERO, derived, encode, need, same
-from stemma_records import AUDITOR, CLOSED, OWN_PURPOSES, WITHDRAW
+from stemma_dealing import waiting_key
+from stemma_records import AUDITOR, CLOSED, ORDER_NAMES, OWN_PURPOSES, RECLAIM, WAITING, WITHDRAW
 from stemma_verify import (
-    CHAIN, ISSUANCE, LISTING, OPENING, OWN_CREDIT, SERVICING, add, follow, keyed, opened, serve, state_bytes,
-)
+    CHAIN, ISSUANCE, LISTING, OPENING, OWN_CREDIT, SERVICING, SETTLEMENT, add, follow, keyed, opened, position_bytes, serve,
+    settle, state_bytes,
+)  # fmt: skip
 
 
 class Ledger:
-    """Accounts with their inboxes, listings, and the height of the last block."""
+    """Accounts with their inboxes, positions, listings, and height and time of the last block."""
 
     def __init__(self, registry):
-        self.registry, self.height = registry, 0
-        self.accounts, self.inboxes, self.listings, self.own = {}, {}, {}, {}
+        self.registry, self.height, self.time_ms = registry, 0, 0
+        self.accounts, self.inboxes, self.positions, self.listings, self.own = {}, {}, {}, {}, {}
         for member in registry.members.values():
             if member["role"] != AUDITOR:
                 for purpose in OWN_PURPOSES:
@@ -22,15 +24,15 @@ class Ledger:
                     self.own[account] = member["id"]
                     self.accounts[account] = opened(account, member["id"], member["member_key"], OWN_CREDIT)
 
-    def after(self, entry):
-        """The ledger after an entry that is valid by itself; this one stays as it is."""
+    def after(self, entry, time_ms):
+        """The ledger after an entry that is valid by itself, in a block of a time; this one stays as it is."""
         # The registry does not change, so it is shared.
         after = copy.copy(self)
         after.accounts, after.inboxes = copy.deepcopy(self.accounts), copy.deepcopy(self.inboxes)
-        after.listings = dict(self.listings)
+        after.listings, after.positions, after.block_ms = dict(self.listings), dict(self.positions), time_ms
         effects = {
             CHAIN: after.chain, OPENING: after.opening, ISSUANCE: after.issuance, LISTING: after.listing,
-            SERVICING: after.servicing,
+            SERVICING: after.servicing, SETTLEMENT: after.settlement,
         }  # fmt: skip
         effects[entry.kind](entry)
         return after
@@ -50,6 +52,8 @@ class Ledger:
             same("link", "listing.replaces", before.link, replaces)
             for field in ("kind", "decimals", "quoted_in"):
                 same("agreement", f"listing.{field}", before[field], record[field])
+            dealings = [listing["terms"] and listing["terms"]["dealing"][0] for listing in (before, record)]
+            same("agreement", "listing.terms.dealing", *dealings)
         self.listings[record["instrument"]] = record
 
     def chain(self, entry):
@@ -57,17 +61,41 @@ class Ledger:
         height, last = self.height + 1, self.height + 1 + self.registry.parameters["expiry_blocks_max"]
         expires = endorsement["expires"]
         need(height <= expires <= last, "expiry", "endorsement.expires", f"{height} to {last}", expires)
-        listed = self.listings.get(request["trade"]["instrument"])
-        need(listed, "listing", "request.trade.instrument", "a listed instrument")
-        cash = request["trade"]["cash"]
-        need(cash in self.listings, "listing", "request.trade.cash", "listed cash", cash)
+        kind, asked = request["order"]
+        listed, cash, name = self.listings.get(asked["instrument"]), asked["cash"], ORDER_NAMES[kind]
+        need(listed, "listing", f"request.{name}.instrument", "a listed instrument")
+        need(cash in self.listings, "listing", f"request.{name}.cash", "listed cash", cash)
         account = endorsement["account"]
         state = self.open_account(account)
-        self.accounts[account] = follow(state, entry, self.waiting(state), listed)
-        touched = [account]
-        for index, posting in enumerate(execution["postings"]):
+        found = follow(state, entry, self.waiting(state), listed, self.registry.network, self.positions.get)
+        self.accounts[account], key, left = found
+        self.put(key, left)
+        self.post(entry, execution["postings"], {account, key}, [account])
+
+    def settlement(self, entry):
+        (record,) = entry.stages
+        earliest, latest = self.block_ms - 600_000, self.block_ms + self.registry.parameters["clock_drift_ms_max"]
+        settled_ms, key = record["settled_ms"], record["position"]
+        timely = earliest <= settled_ms <= latest
+        need(timely, "expiry", "settlement.settled_ms", f"{earliest} to {latest}", settled_ms)
+        before = self.positions.get(key)
+        need(before is not None, "sequence", "settlement.position", "a position there is", "none")
+        listed = self.listings[before["instrument"]]
+        state = self.open_account(record["account"])
+        self.accounts[record["account"]], left = settle(state, entry, listed, before)
+        self.put(key, left)
+        self.post(entry, record["postings"], {key}, [])
+
+    def put(self, key, left):
+        self.positions.pop(key, None)
+        if left is not None:
+            self.positions[key] = left
+
+    def post(self, entry, postings, but, touched):
+        """Postings on all accounts but some; then no member owes what it does not issue."""
+        for index, posting in enumerate(postings):
             other, name, units = posting["account"], posting["instrument"], posting["amount"]
-            if other == account:
+            if other in but:
                 continue
             if units > 0:
                 self.credit(other, {"source": entry.id, "index": index, "instrument": name, "amount": units})
@@ -77,7 +105,7 @@ class Ledger:
         for other in touched:
             for name, units in self.accounts[other]["holdings"].items() if other in self.own else ():
                 issued = name.split("/")[0] == self.own[other]
-                need(units >= 0 or issued, "overdraft", f"execution.postings.{name}", "0 or above", units)
+                need(units >= 0 or issued, "overdraft", f"postings.{name}", "0 or above", units)
 
     def issuance(self, entry):
         (record,) = entry.stages
@@ -97,8 +125,14 @@ class Ledger:
         need(account not in self.own, "account", "servicing.account", "a customer's account", account)
         if len(entry.stages) == 2 and (last := entry.stages[0]["expires"]) is not None:
             need(last >= self.height + 1, "expiry", "instruction.expires", f"at least {self.height + 1}", last)
+        if kind == RECLAIM:
+            waits = self.positions.get(waiting_key(self.registry.network, given[0]))
+            from_ms = waits["state"][1]["reclaim_ms"] if waits and waits["state"][0] == WAITING else 0
+            need(self.block_ms >= from_ms, "status", "servicing.act.reclaim", f"at least {from_ms}", self.block_ms)
         state = self.open_account(account)
-        self.accounts[account] = serve(state, entry, self.waiting(state))
+        found = serve(state, entry, self.waiting(state), self.registry.network, self.positions.get)
+        self.accounts[account], key = found
+        self.put(key, None)
         if kind == WITHDRAW:
             credit = {"source": entry.id, "index": 0, "instrument": given[0], "amount": given[1]}
             self.credit(self.registry.own_account(record["bank"], "settlement"), credit)
@@ -122,6 +156,7 @@ class Ledger:
 
     def root(self):
         leaves = {account: state_bytes(state) for account, state in self.accounts.items()}
+        leaves |= {key: position_bytes(held) for key, held in self.positions.items()}
         for name, record in self.listings.items():
             key = derived("stemma 2026 instrument leaf key", self.registry.network + name.encode())
             leaves[key] = encode(record.link)

@@ -165,24 +165,50 @@ credit = record(source=h32, index=u32, instrument=instrument, amount=amount)
 account_state = record(
     account=h32, bank=member_id, key_opt=h32, sequence=u64, head=h32, counter=u64, holdings=holdings,
     credits_received=u64, credits_absorbed=u64, credits_digest=h32, status=enumeration(3), credit=credit_terms,
+    positions=u64,
 )  # fmt: skip
 trade = record(side=enumeration(2), instrument=instrument, size=size, cash=instrument, limit_opt=price, fee_max_opt=amount)
+cancel = record(request=h32, instrument=instrument, cash=instrument)
+margin_payment = record(instrument=instrument, cash=instrument, amount=amount)
+order = variants((trade,), (cancel,), (margin_payment,))
+ORDERED, CANCEL, MARGIN_PAYMENT = range(3)
+ORDER_NAMES = ("trade", "cancel", "margin")
 identities = array(record(kind=text, commitment=h32))
 request = record(
-    network=h32, account=h32, counter=u64, bank=member_id, institution=member_id, trade=trade,
+    network=h32, account=h32, counter=u64, bank=member_id, institution=member_id, order=order,
     identities=identities, expires_opt=u64, referral_opt=octets,
 )  # fmt: skip
 endorsement = record(
     network=h32, request=h32, bank=member_id, account=h32, parent=h32, sequence=u64, absorbed=array(credit),
     holdings=holdings, credit=credit_terms, verifier=h32, expires=u64,
 )  # fmt: skip
-posting = record(account=h32, instrument=instrument, amount=amount, purpose=enumeration(3))
+posting = record(account=h32, instrument=instrument, amount=amount, purpose=enumeration(6))
+deal = record(quantity=amount, price=price, fee=amount)
+acceptance = record(cut_off_ms_opt=u64, reclaim_ms=u64)
+outcome = variants((deal,), (acceptance,), ())
+TRADED, ACCEPTED, DONE = range(3)
 execution = record(
-    network=h32, endorsement=h32, institution=member_id, account=h32, listing=h32, quantity=amount, price=price,
-    fee=amount, postings=array(posting), holdings=holdings, executed_ms=u64, referral_opt=enumeration(10),
+    network=h32, endorsement=h32, institution=member_id, account=h32, listing=h32, outcome=outcome,
+    postings=array(posting), holdings=holdings, executed_ms=u64, referral_opt=enumeration(10),
 )  # fmt: skip
-FREEZE, UNFREEZE, CLOSE, WITHDRAW, BIND_KEY, REVOKE_KEY, SET_CREDIT = range(7)
-act = variants((), (), (), (instrument, amount), (h32,), (), (credit_terms,))
+waiting = record(
+    request=h32, side=enumeration(2), reserved=amount, limit_opt=price, fee_max_opt=amount, accepted_ms=u64,
+    cut_off_ms_opt=u64, reclaim_ms=u64,
+)  # fmt: skip
+margin = record(quantity=amount, mark=price, margin=amount, marked_ms=u64, called_ms_opt=u64)
+WAITING, MARGIN = range(2)
+position = record(
+    account=h32, instrument=instrument, cash=instrument, head=h32, state=variants((waiting,), (margin,))
+)
+FILL, RELEASE, MARK, CLOSE_OUT = range(4)
+CALLED, EXHAUSTED, EXPIRED = range(3)
+settlement_act = variants((deal, u64), (enumeration(5),), (price, u64), (price, u64, enumeration(3)))
+settlement = record(
+    network=h32, institution=member_id, position=h32, account=h32, parent=h32, listing=h32, act=settlement_act,
+    postings=array(posting), settled_ms=u64,
+)  # fmt: skip
+FREEZE, UNFREEZE, CLOSE, WITHDRAW, BIND_KEY, REVOKE_KEY, SET_CREDIT, RECLAIM = range(8)
+act = variants((), (), (), (instrument, amount), (h32,), (), (credit_terms,), (h32, instrument, amount))
 instruction = record(
     network=h32, account=h32, counter=u64, bank=member_id, act=act, identities=identities, expires_opt=u64
 )
@@ -199,10 +225,12 @@ servicing = record(
     act=act, holdings=holdings,
 )  # fmt: skip
 trading_hours = record(zone=text, sessions=array(parts(u8, u16, u16)), holidays=array(u32))
+SPOT, FORWARD, ON_MARGIN = range(3)
+margin_terms = record(initial_basis_points=u16, maintenance_basis_points=u16, call_s=u32)
 fee_schedule = record(buy_basis_points=u16, sell_basis_points=u16, least=amount)
 trade_terms = record(
     lot=amount, quantity_min_opt=amount, quantity_max_opt=amount, fees=fee_schedule, hours_opt=trading_hours,
-    credit_level_min=u8, risk_class=u8, lock_up_days=u16,
+    credit_level_min=u8, risk_class=u8, lock_up_days=u16, dealing=variants((), (), (margin_terms,)),
 )  # fmt: skip
 listing = record(
     network=h32, instrument=instrument, kind=enumeration(5), decimals=u8, name=text, quoted_in_opt=text, isin_opt=isin,
@@ -212,15 +240,15 @@ issuance = record(
     network=h32, issuer=member_id, parent=h32, sequence=u64, instrument=instrument, credits=array(parts(h32, amount))
 )
 refusal = record(
-    network=h32, member=member_id, refused=h32, reason=enumeration(37), expected=text, found=text, refused_ms=u64
+    network=h32, member=member_id, refused=h32, reason=enumeration(41), expected=text, found=text, refused_ms=u64
 )
 announcement = record(network=h32, member=member_id, serial=u64, paths=array(parts(text, text)))
 OPEN, FROZEN, CLOSED = range(3)
 BUY, SELL = range(2)
-TRADE, FEE, REWARD = range(3)
+TRADE, FEE, REWARD, RESERVE, TO_MARGIN, VARIATION = range(6)
 REWARDED = 0
 LISTED_OPEN, SUSPENDED, LISTED_CLOSED = range(3)
-CURRENCY = 0
+CURRENCY, FUND, STOCK, FUTURE, TRUST = range(5)
 
 
 def in_range(holds, place, expected):
@@ -261,16 +289,21 @@ def identities_in_range(claims, place):
 
 
 def check_request(r, place):
-    t = r["trade"]
+    kind, asked = r["order"]
+    name = ORDER_NAMES[kind]
     in_range(r["counter"] > 0, f"{place}.counter", "above 0")
-    in_range(t["size"][1] > 0, f"{place}.trade.size", "above 0")
-    if t["limit"] is not None:
-        price_in_range(t["limit"], f"{place}.trade.limit")
-    in_range((t["fee_max"] or 0) >= 0, f"{place}.trade.fee_max", "0 or above")
-    in_range(issuer(t["instrument"]) == r["institution"], f"{place}.trade.instrument", "the institution's")
-    in_range(issuer(t["cash"]) == r["bank"], f"{place}.trade.cash", "the bank's")
+    if kind == ORDERED:
+        in_range(asked["size"][1] > 0, f"{place}.trade.size", "above 0")
+        if asked["limit"] is not None:
+            price_in_range(asked["limit"], f"{place}.trade.limit")
+        in_range((asked["fee_max"] or 0) >= 0, f"{place}.trade.fee_max", "0 or above")
+    if kind == MARGIN_PAYMENT:
+        in_range(asked["amount"] != 0, f"{place}.margin.amount", "not 0")
+    in_range(issuer(asked["instrument"]) == r["institution"], f"{place}.{name}.instrument", "the institution's")
+    in_range(issuer(asked["cash"]) == r["bank"], f"{place}.{name}.cash", "the bank's")
     identities_in_range(r["identities"], f"{place}.identities")
     in_range(len(r["referral"] or b"") <= 1024, f"{place}.referral", "at most 1024 bytes")
+    in_range(r["referral"] is None or kind == ORDERED, f"{place}.referral", "none but for a trade")
 
 
 def check_endorsement(r, place):
@@ -280,11 +313,38 @@ def check_endorsement(r, place):
 
 
 def check_execution(r, place):
-    in_range(r["quantity"] > 0, f"{place}.quantity", "above 0")
-    in_range(r["fee"] >= 0, f"{place}.fee", "0 or above")
-    price_in_range(r["price"], f"{place}.price")
-    in_range(1 <= len(r["postings"]) <= 64, f"{place}.postings", "1 to 64")
-    in_range(all(p["amount"] != 0 for p in r["postings"]), f"{place}.postings", "amounts other than 0")
+    kind, *given = r["outcome"]
+    if kind == TRADED:
+        deal_in_range(given[0], place)
+    elif kind == ACCEPTED:
+        taken_ms, (cut_off_ms, reclaim_ms) = r["executed_ms"], given[0].values()
+        cut_off_ms = taken_ms if cut_off_ms is None else cut_off_ms
+        in_range(cut_off_ms >= taken_ms, f"{place}.cut_off_ms", "at or after the acceptance")
+        in_range(cut_off_ms <= reclaim_ms <= taken_ms + 31 * 86_400_000, f"{place}.reclaim_ms", "at most 31 days")
+    in_range(len(r["postings"]) > 0, f"{place}.postings", "at least 1")
+    postings_in_range(r["postings"], place)
+
+
+def deal_in_range(deal, place):
+    in_range(deal["quantity"] > 0, f"{place}.quantity", "above 0")
+    in_range(deal["fee"] >= 0, f"{place}.fee", "0 or above")
+    price_in_range(deal["price"], f"{place}.price")
+
+
+def postings_in_range(postings, place):
+    in_range(len(postings) <= 64, f"{place}.postings", "at most 64")
+    in_range(all(p["amount"] != 0 for p in postings), f"{place}.postings", "amounts other than 0")
+
+
+def check_settlement(r, place):
+    kind, *given = r["act"]
+    if kind == FILL:
+        deal_in_range(given[0], f"{place}.act.deal")
+    elif kind != RELEASE:
+        price_in_range(given[0], f"{place}.act.price")
+    if kind != RELEASE:
+        in_range(given[1] <= r["settled_ms"], f"{place}.act.priced_ms", "at most the settlement's time")
+    postings_in_range(r["postings"], place)
 
 
 def act_in_range(done, bank, place):
@@ -296,6 +356,8 @@ def act_in_range(done, bank, place):
         in_range(admitted(given[0]), f"{place}.bind-key", "a key that is admitted")
     elif kind == SET_CREDIT:
         credit_terms_in_range(given[0], bank, f"{place}.set-credit")
+    elif kind == RECLAIM:
+        in_range(given[2] > 0, f"{place}.reclaim", "above 0")
 
 
 def check_instruction(r, place):
@@ -335,6 +397,8 @@ def check_listing(r, place):
         in_range(r[field] is None or not currency, f"{place}.{field}", "none for a currency")
     if terms is not None:
         trade_terms_in_range(terms, f"{place}.terms")
+        suited = {SPOT: (FUND, STOCK, TRUST), FORWARD: (FUND, TRUST), ON_MARGIN: (FUTURE,)}[terms["dealing"][0]]
+        in_range(r["kind"] in suited, f"{place}.terms.dealing", "a dealing that suits the kind")
 
 
 def trade_terms_in_range(t, place):
@@ -348,6 +412,12 @@ def trade_terms_in_range(t, place):
     in_range(fees["least"] >= 0, f"{place}.fees.least", "0 or above")
     in_range(1 <= t["risk_class"] <= 7, f"{place}.risk_class", "1 to 7")
     in_range(t["lock_up_days"] <= 3660, f"{place}.lock_up_days", "at most 3660")
+    kind, *given = t["dealing"]
+    if kind == ON_MARGIN:
+        initial, maintenance, call_s = given[0].values()
+        in_range(1 <= initial <= 10_000, f"{place}.dealing.initial_basis_points", "1 to 10000")
+        in_range(1 <= maintenance <= initial, f"{place}.dealing.maintenance_basis_points", "1 to the initial")
+        in_range(call_s <= 2_592_000, f"{place}.dealing.call_s", "at most 30 days")
     if t["hours"] is not None:
         hours_in_range(t["hours"], f"{place}.hours")
 
@@ -396,6 +466,7 @@ RECORDS = {
     "execution": (execution, check_execution, 96 * 1024),
     "instruction": (instruction, check_instruction, 4096),
     "servicing": (servicing, check_servicing, 96 * 1024),
+    "settlement": (settlement, check_settlement, 8 * 1024),
     "issuance": (issuance, check_issuance, 128 * 1024),
     "listing": (listing, check_listing, 4096),
     "promotion": (promotion, check_promotion, 4096),

@@ -13,9 +13,10 @@ from stemma_encoding import (
     AMOUNT_MAX, H, HOLDINGS_MAX, ZERO, Broken, array, decode, encode, enumeration, h32,
     issuer, member_id, merkle_root, need, octets, parts, record, same, signature64, u32, u64, verifies,
 )
+from stemma_dealing import debited_key, order_is_met, settlement_is_due, touched_key, waiting_key
 from stemma_records import (
-    BANK, BIND_KEY, BUY, CLOSE, CLOSED, CURRENCY, FEE, FREEZE, FROZEN, INSTITUTION, LISTED_CLOSED, LISTED_OPEN, OPEN,
-    REVOKE_KEY, REWARD, REWARDED, SET_CREDIT, TRADE, UNFREEZE, WITHDRAW, Registry, Signed, account_state, credit, signed_bytes,
+    BANK, BIND_KEY, CLOSE, CLOSED, CURRENCY, FREEZE, FROZEN, INSTITUTION, OPEN, ORDERED, RECLAIM, REVOKE_KEY, REWARD,
+    REWARDED, SET_CREDIT, UNFREEZE, WAITING, WITHDRAW, Registry, Signed, account_state, credit, position, signed_bytes,
 )
 
 # --- block.md ------------------------------------------------------------------------------------------------------
@@ -23,9 +24,9 @@ from stemma_records import (
 # The stages that an entry of each kind may have.
 ENTRY_STAGES = [
     [("request", "endorsement", "execution")], [("opening",)], [("issuance",)], [("listing",)],
-    [("servicing",), ("instruction", "servicing")],
+    [("servicing",), ("instruction", "servicing")], [("settlement",)],
 ]  # fmt: skip
-CHAIN, OPENING, ISSUANCE, LISTING, SERVICING = range(5)
+CHAIN, OPENING, ISSUANCE, LISTING, SERVICING, SETTLEMENT = range(6)
 
 header = record(
     network=h32, height=u64, parent=h32, time_ms=u64, proposer=member_id, entries_root=h32, accounts_root=h32,
@@ -110,6 +111,12 @@ def state_bytes(state):
     return encode(keyed({**state, "credit": keyed(state["credit"])}))
 
 
+def position_bytes(held):
+    """The value of a position's leaf."""
+    kind, fields = held["state"]
+    return encode(keyed({**held, "state": [kind, keyed(fields)]}))
+
+
 # --- validation.md -------------------------------------------------------------------------------------------------
 
 
@@ -121,6 +128,7 @@ def opened(account, bank, key, terms):
     return {
         "account": account, "bank": bank, "key": key, "sequence": 0, "head": account, "counter": 0, "holdings": {},
         "credits_received": 0, "credits_absorbed": 0, "credits_digest": ZERO, "status": OPEN, "credit": terms,
+        "positions": 0,
     }  # fmt: skip
 
 
@@ -153,6 +161,8 @@ def validate_entry(entry, registry):
         if entry.kind == LISTING:
             role = BANK if stage["kind"] == CURRENCY else INSTITUTION
             registry.require(f"{stage.place}.signer", issuer(stage["instrument"]), role, stage.key)
+        elif entry.kind == SETTLEMENT:
+            validate_settlement(stage, registry)
         else:
             signing = stage["bank" if entry.kind == OPENING else "issuer"]
             registry.require(f"{stage.place}.signer", signing, BANK, stage.key)
@@ -169,7 +179,8 @@ def validate_chain(req, end, exe, registry):
     for field in ("institution", "account"):
         same("agreement", f"{exe.place}.{field}", req[field], exe[field])
     registry.require(f"{exe.place}.signer", exe["institution"], INSTITUTION, exe.key)
-    money_holds(end, exe, registry.own_accounts(exe["institution"]))
+    position = {debited_key(registry.network, req, exe)}
+    money_holds(end, exe, registry.own_accounts(exe["institution"]) | {exe["account"]} | position)
     rewards_hold(req, end, exe, registry)
 
 
@@ -188,7 +199,8 @@ def rewards_hold(req, end, exe, registry):
         referral.check_signature()
     except Broken as error:
         raise Broken("referral", "request.referral", "a referral signed by its bank", error) from None
-    trade, promoter = req["trade"], referral["promoter"]
+    (kind, trade), promoter = req["order"], referral["promoter"]
+    same("referral", "request.referral", ORDERED, kind)
     matches = referral["instrument"] == trade["instrument"] and referral["side"] in (None, trade["side"])
     need(matches, "referral", "request.referral", "a referral for this trade", referral["instrument"])
     need(promoter != req["account"], "referral", "request.referral", "another promoter than the account", promoter)
@@ -213,6 +225,18 @@ def validate_servicing(done, asked=None, *, registry):
         same("agreement", f"{done.place}.{field}", asked[field], done[field])
 
 
+def validate_settlement(done, registry):
+    """A settlement by itself, steps 1 to 5."""
+    institution, place, postings = done["institution"], f"{done.place}.postings", done["postings"]
+    registry.require(f"{done.place}.signer", institution, INSTITUTION, done.key)
+    balanced(postings, place)
+    parties = registry.own_accounts(institution) | {done["position"]}
+    debits_are_own(postings, parties, place)
+    for p in postings:
+        known = p["amount"] < 0 or p["account"] in parties | {done["account"]}
+        need(known, "terms", place, "the account, its position or the institution", p["account"])
+
+
 def validate_request(req, registry):
     """Steps 1 and 2."""
     same("network", f"{req.place}.network", registry.network, req["network"])
@@ -232,15 +256,22 @@ def validate_endorsement(req, end, registry):
         need(end["expires"] <= req["expires"], "expiry", f"{end.place}.expires", req["expires"], end["expires"])
 
 
-def money_holds(end, exe, own):
-    """Steps 12 to 15."""
-    place, postings = f"{exe.place}.postings", exe["postings"]
+def balanced(postings, place):
     for name in dict.fromkeys(p["instrument"] for p in postings):
         total = bounded_sum((p["amount"] for p in postings if p["instrument"] == name), "balance", place)
         same("balance", f"{place}.{name}", 0, total)
+
+
+def debits_are_own(postings, may, place):
     for p in postings:
-        debited = p["amount"] >= 0 or p["account"] == exe["account"] or p["account"] in own
-        need(debited, "debit", place, "the chain's account or the institution's own", p["account"])
+        need(p["amount"] >= 0 or p["account"] in may, "debit", place, "an account that may be debited", p["account"])
+
+
+def money_holds(end, exe, may):
+    """Steps 12 to 15."""
+    place, postings = f"{exe.place}.postings", exe["postings"]
+    balanced(postings, place)
+    debits_are_own(postings, may, place)
     held = dict(end["holdings"])
     for p in postings:
         if p["account"] == exe["account"]:
@@ -274,36 +305,77 @@ def absorb(state, stage, inbox):
     return held
 
 
-def follow(state, chain, inbox, listed):
-    """A chain in its lineage, steps 1 to 10; gives the state after it."""
+def follow(state, chain, inbox, listed, network, held):
+    """A chain in its lineage, steps 1 to 10; gives the state after it, and the position's key and state where it touches one.
+
+    `held` gives a position by its key."""
     req, end, exe = chain.stages
     asked_by_the_holder(state, req)
     same("holdings", f"{end.place}.holdings", absorb(state, end, inbox), end["holdings"])
     same("status", f"{end.place}.account", OPEN, state["status"])
     same("agreement", f"{end.place}.credit", state["credit"], end["credit"])
     same("listing", f"{exe.place}.listing", listed.link, exe["listing"])
-    same("listing", f"{exe.place}.listing", req["trade"]["instrument"], listed["instrument"])
-    terms_are_met(req["trade"], end, exe, listed)
+    asked = req["order"][1]
+    same("listing", f"{exe.place}.listing", asked["instrument"], listed["instrument"])
+    key = touched_key(network, req, listed)
+    before = held(key)
+    left = order_is_met(network, req, end, exe, listed, before)
     count = state["credits_absorbed"] + len(end["absorbed"])
     after = {"sequence": end["sequence"], "head": exe.link, "counter": req["counter"], "credits_absorbed": count}
-    return {**state, **after, "holdings": exe["holdings"]}
+    after["positions"] = state["positions"] + (left is not None) - (before is not None)
+    after = {**state, **after, "holdings": exe["holdings"]}
+    if key is None:
+        return after, None, None
+    names = {"account": req["account"], "instrument": asked["instrument"], "cash": asked["cash"], "head": exe.link}
+    return after, key, left and {**names, "state": left}
 
 
-def serve(state, entry, inbox):
-    """A servicing record in its lineage, steps 1 to 9; gives the state after it."""
+def settle(state, entry, listed, before):
+    """A settlement of a position, steps 1 to 5; gives the account's state and the position after it."""
+    (done,) = entry.stages
+    place = done.place
+    need(before is not None, "sequence", f"{place}.position", "a position there is", "none")
+    same("account", f"{place}.account", before["account"], done["account"])
+    same("signer", f"{place}.institution", issuer(before["instrument"]), done["institution"])
+    same("sequence", f"{place}.parent", before["head"], done["parent"])
+    same("listing", f"{place}.listing", listed.link, done["listing"])
+    same("listing", f"{place}.listing", before["instrument"], listed["instrument"])
+    left = settlement_is_due(done, before, listed)
+    state = {**state, "positions": state["positions"] - (left is None)}
+    return state, left and {**before, "head": entry.id, "state": left}
+
+
+def serve(state, entry, inbox, network, held):
+    """A servicing record in its lineage, steps 1 to 9; gives the state after it, and the key of the position that it ends."""
     done, asked = entry.stages[-1], entry.stages[0] if len(entry.stages) == 2 else None
     if asked:
         asked_by_the_holder(state, asked)
-    held = absorb(state, done, inbox)
+    holdings = absorb(state, done, inbox)
     consent_is_given(state, done, asked)
     after = {
-        **state, "sequence": done["sequence"], "head": done.link, "holdings": held,
+        **state, "sequence": done["sequence"], "head": done.link, "holdings": holdings,
         "counter": asked["counter"] if asked else state["counter"],
         "credits_absorbed": state["credits_absorbed"] + len(done["absorbed"]),
     }  # fmt: skip
-    perform(after, done["act"], f"{done.place}.act")
+    place, (kind, *given) = f"{done.place}.act", done["act"]
+    perform(after, done["act"], place)
+    key = None
+    if kind == RECLAIM:
+        request, name, units = given
+        key = waiting_key(network, request)
+        reclaim(after, held(key), name, units, place)
     same("holdings", f"{done.place}.holdings", after["holdings"], done["holdings"])
-    return after
+    return after, key
+
+
+def reclaim(state, waits, name, units, place):
+    known = waits is not None and waits["account"] == state["account"] and waits["state"][0] == WAITING
+    need(known, "status", place, "an order of this account that waits", "none")
+    fields = waits["state"][1]
+    reserved = fields["reserved"] if name == waits["instrument" if fields["side"] else "cash"] else 0
+    same("status", place, reserved, units)
+    add(state["holdings"], name, units)
+    state["positions"] -= 1
 
 
 def consent_is_given(state, done, asked):
@@ -327,7 +399,8 @@ def perform(state, act, place):
         state["status"] = OPEN
     elif kind == CLOSE:
         waiting = state["credits_received"] - state["credits_absorbed"]
-        need(not held and waiting == 0, "status", place, "an account that holds nothing", held)
+        empty = not held and waiting == 0 and state["positions"] == 0
+        need(empty, "status", place, "an account that holds nothing", held)
         state["status"] = CLOSED
     elif kind == WITHDRAW:
         name, units = given
@@ -344,94 +417,13 @@ def perform(state, act, place):
         state["credit"] = given[0]
 
 
-def cost_of(quantity, price, decimals, place):
-    """quantity × mantissa ÷ 10^(scale + decimals), half to even."""
-    mantissa, scale = price
-    product, divisor = quantity * mantissa, 10 ** (scale + decimals)
-    need(product < 2**127, "terms", place, "a cost in range", product)
-    cost, rest = divmod(product, divisor)
-    cost += 2 * rest > divisor or (2 * rest == divisor and cost % 2 == 1)
-    need(cost <= AMOUNT_MAX, "terms", place, "a cost of at most 2^96", cost)
-    return cost
-
-
-def fee_of(fees, buying, cost):
-    """Basis points of the cost, rounded up, and at least the least."""
-    return max(-(-cost * fees["buy_basis_points" if buying else "sell_basis_points"] // 10_000), fees["least"])
-
-
-def largest_quantity(terms, buying, cash, price, decimals, place):
-    """The most lots, counted up from what is surely too few, whose cost, with the fee to buy, is at most the cash."""
-    (mantissa, scale), lot, most = price, terms["lot"], terms["quantity_max"]
-    bound = (cash + 1) * 10 ** (scale + decimals) // mantissa
-    need(bound <= AMOUNT_MAX, "terms", place, "a quantity of at most 2^96", bound)
-    lots = (bound if most is None else min(bound, most)) // lot
-
-    def fits(lots):
-        cost = cost_of(lots * lot, price, decimals, place)
-        return cost + (fee_of(terms["fees"], buying, cost) if buying else 0) <= cash
-
-    low = 0
-    while low < lots:
-        middle = (low + lots + 1) // 2
-        low, lots = (middle, lots) if fits(middle) else (low, middle - 1)
-    return low * lot
-
-
-def listed_terms_hold(asked, end, exe, listed, cost):
-    """Step 10.3."""
-    terms, buying, quantity = listed["terms"], asked["side"] == BUY, exe["quantity"]
-    need(terms is not None, "listing", "request.trade.instrument", "an instrument with terms")
-    admitted = (LISTED_OPEN,) if buying else (LISTED_OPEN, LISTED_CLOSED)
-    need(listed["status"] in admitted, "listing", "request.trade.instrument", "one open to this side", listed["status"])
-    level, least_level = end["credit"]["level"], terms["credit_level_min"]
-    need(not buying or level >= least_level, "terms", "endorsement.credit.level", f"at least {least_level}", level)
-    every = not buying and quantity == end["holdings"].get(asked["instrument"], 0)
-    least, most, place = terms["quantity_min"] or 0, terms["quantity_max"], f"{exe.place}.quantity"
-    need(every or quantity % terms["lot"] == 0, "terms", place, f"a multiple of {terms['lot']}", quantity)
-    need(every or quantity >= least, "terms", place, f"at least {least}", quantity)
-    need(most is None or quantity <= most, "terms", place, f"at most {most}", quantity)
-    fee_max = fee_of(terms["fees"], buying, cost)
-    need(exe["fee"] <= fee_max, "terms", f"{exe.place}.fee", f"at most {fee_max}", exe["fee"])
-
-
-def terms_are_met(asked, end, exe, listed):
-    """Step 10."""
-    place, buying, decimals = exe.place, asked["side"] == BUY, listed["decimals"]
-    same("terms", "request.trade.cash", listed["quoted_in"], asked["cash"].split("/")[1])
-    (mantissa, scale), limit = exe["price"], asked["limit"]
-    if limit is not None:
-        found, bound = mantissa * 10 ** limit[1], limit[0] * 10**scale
-        need(found <= bound if buying else found >= bound, "terms", f"{place}.price", limit, exe["price"])
-    if asked["fee_max"] is not None:
-        need(exe["fee"] <= asked["fee_max"], "terms", f"{place}.fee", f"at most {asked['fee_max']}", exe["fee"])
-    cost = cost_of(exe["quantity"], exe["price"], decimals, f"{place}.quantity")
-    listed_terms_hold(asked, end, exe, listed, cost)
-    in_cash, wanted = asked["size"]
-    if in_cash:
-        wanted = largest_quantity(listed["terms"], buying, wanted, exe["price"], decimals, f"{place}.quantity")
-    same("terms", f"{place}.quantity", wanted, exe["quantity"])
-    own = [p for p in exe["postings"] if p["account"] == exe["account"]]
-    signed = 1 if buying else -1
-    expected = [
-        (asked["instrument"], TRADE, signed * exe["quantity"]),
-        (asked["cash"], TRADE, -signed * cost),
-        (asked["cash"], FEE, -exe["fee"]),
-    ]
-    for name, purpose, units in expected:
-        moved = (p["amount"] for p in own if p["instrument"] == name and p["purpose"] == purpose)
-        same("terms", f"{place}.postings.{name}", units, bounded_sum(moved, "terms", place))
-    for p in own:
-        name, purpose = p["instrument"], p["purpose"]
-        known = (name, purpose) in [(n, q) for n, q, _ in expected] or (purpose == REWARD and p["amount"] > 0)
-        need(known, "terms", f"{place}.postings.{name}", "trade, fee or a reward", p["amount"])
-
-
 # --- bundle.md -----------------------------------------------------------------------------------------------------
 
+held_position = record(key=h32, position=position, proof=state_proof)
 account_bundle = record(
     version=u32, network=h32, checkpoint=certified_header, account=account_state, proof=state_proof,
     lineage=array(octets), credits=array(credit), sources=array(octets), listings=array(octets),
+    settlements=array(octets), positions=array(held_position),
 )  # fmt: skip
 
 
@@ -451,9 +443,14 @@ def verify_bundle(bundle, registry):
     same("certificate", "checkpoint.registry_root", registry.root, head["registry_root"])
     leaf = bundle["account"]
     prove_present(bundle["proof"], head["accounts_root"], leaf["account"], state_bytes(leaf))  # step 3
-    lists = {name: verified_entries(bundle[name], name, registry) for name in ("lineage", "sources", "listings")}
-    credits_hold(bundle["credits"], lists["sources"], leaf)  # step 5
-    derive(lists["lineage"], lists["listings"], bundle["credits"], leaf)  # step 6
+    names = ("lineage", "sources", "listings", "settlements")
+    lists = {name: verified_entries(bundle[name], name, registry) for name in names}
+    credits_hold(bundle["credits"], lists["sources"], lists["settlements"], leaf)  # step 5
+    left = Derivation(registry.network, lists, bundle["credits"], leaf).run()  # step 6
+    same("holdings", "positions", left, [(held["key"], held["position"]) for held in bundle["positions"]])
+    for index, held in enumerate(bundle["positions"]):
+        key, found, proof = held.values()
+        prove_present(proof, head["accounts_root"], key, position_bytes(found))
     waiting = len(bundle["credits"]) - leaf["credits_absorbed"]
     return leaf, waiting, head, power, total
 
@@ -466,15 +463,17 @@ def verified_entries(raw, place, registry):
     return entries
 
 
-def credits_hold(credits, sources, leaf):
+def credits_hold(credits, sources, settlements, leaf):
     """Step 5."""
-    by_id, used, digest = {source.id: source for source in sources}, {}, ZERO
+    own = {entry.id: entry for entry in settlements}
+    by_id, used, digest = {source.id: source for source in sources} | own, {}, ZERO
     for index, given in enumerate(credits):
         source = by_id.get(given["source"])
         need(source, "credit", f"credits[{index}]", "its source in the bundle", given["source"])
         expected = given_by(source, given["index"], leaf["account"])
         same("credit", f"credits[{index}]", expected, (given["instrument"], given["amount"]))
-        used[given["source"]] = True
+        if given["source"] not in own:
+            used[given["source"]] = True
         digest = H(digest, encode(keyed(given)))
     in_order = list(used) == [source.id for source in sources]
     need(in_order, "credit", "sources", "each credit's source once, in the order of first use")
@@ -484,7 +483,7 @@ def credits_hold(credits, sources, leaf):
 
 def given_by(entry, index, account):
     last = entry.stages[-1]
-    if entry.kind == CHAIN and index < len(last["postings"]):
+    if entry.kind in (CHAIN, SETTLEMENT) and index < len(last["postings"]):
         p = last["postings"][index]
         return (p["instrument"], p["amount"]) if p["account"] == account and p["amount"] > 0 else None
     if entry.kind == ISSUANCE and index < len(last["credits"]):
@@ -493,40 +492,77 @@ def given_by(entry, index, account):
     return None
 
 
-def derive(lineage, listings, credits, leaf):
-    """Step 6."""
-    for entry in listings:
-        need(entry.kind == LISTING, "listing", entry.place, "a listing")
-    listed = {entry.id: entry.stages[0] for entry in listings}
-    links = {entry.stages[0]["instrument"]: entry.id for entry in listings}
-    need(lineage and lineage[0].kind == OPENING, "sequence", "lineage[0]", "an opening record")
-    first = lineage[0]
-    same("account", "lineage[0]", leaf["account"], first.id)
-    state = opened(first.id, *(first.stages[0][name] for name in ("bank", "key", "credit")))
-    state |= {name: leaf[name] for name in ("credits_received", "credits_digest")}
-    used = {}
-    for entry in lineage[1:]:
+class Derivation:
+    """Step 6: the lineage from its opening record, and after each entry the settlements that stand on what it left."""
+
+    def __init__(self, network, lists, credits, leaf):
+        for entry in lists["listings"]:
+            need(entry.kind == LISTING, "listing", entry.place, "a listing")
+        for entry in lists["settlements"]:
+            need(entry.kind == SETTLEMENT, "sequence", entry.place, "a settlement")
+        self.network, self.lineage, self.credits, self.leaf = network, lists["lineage"], credits, leaf
+        self.listed = {entry.id: entry.stages[0] for entry in lists["listings"]}
+        self.given = [entry.id for entry in lists["listings"]]
+        self.links = {entry.stages[0]["instrument"]: entry.id for entry in lists["listings"]}
+        self.settlements, self.positions, self.used = list(lists["settlements"]), {}, {}
+
+    def run(self):
+        """Gives the positions that are left, with their keys."""
+        lineage, leaf = self.lineage, self.leaf
+        need(lineage and lineage[0].kind == OPENING, "sequence", "lineage[0]", "an opening record")
+        first = lineage[0]
+        same("account", "lineage[0]", leaf["account"], first.id)
+        self.state = opened(first.id, *(first.stages[0][name] for name in ("bank", "key", "credit")))
+        self.state |= {name: leaf[name] for name in ("credits_received", "credits_digest")}
+        for entry in lineage[1:]:
+            self.settle_on(self.entry(entry))
+        need(not self.settlements, "sequence", "settlements", "settlements of the account's positions", "others")
+        in_order = list(self.used) == self.given
+        need(in_order, "listing", "listings", "what the entries name, and the cash's, once, in the order of first use")
+        same("holdings", "account", self.state, leaf)
+        return sorted(self.positions.items())
+
+    def entry(self, entry):
+        """Gives the key of the position that the entry touched."""
         need(entry.kind in (CHAIN, SERVICING), "sequence", entry.place, "a chain or a servicing record")
-        needed = listings_needed(entry, links)
-        for link in needed:
-            need(link in listed, "listing", entry.place, "its listing in the bundle", link)
-            used[link] = True
-        waiting = credits[state["credits_absorbed"] :]
+        waiting = self.credits[self.state["credits_absorbed"] :]
         if entry.kind == CHAIN:
-            state = follow(state, entry, waiting, listed[needed[0]])
-        else:
-            state = serve(state, entry, waiting)
-    in_order = list(used) == [entry.id for entry in listings]
-    need(in_order, "listing", "listings", "what executions name, and the cash's, once, in the order of first use")
-    same("holdings", "account", state, leaf)
+            asked = entry.stages[0]["order"][1]
+            listed = self.need_listing(entry.stages[2]["listing"], entry)
+            self.need_listing(self.links.get(asked["cash"]), entry)
+            found = follow(self.state, entry, waiting, listed, self.network, self.positions.get)
+            self.state, key, left = found
+            self.put(key, left)
+            return key
+        kind, *given = entry.stages[-1]["act"]
+        if kind == WITHDRAW:
+            self.need_listing(self.links.get(given[0]), entry)
+        self.state, key = serve(self.state, entry, waiting, self.network, self.positions.get)
+        self.put(key, None)
+        return key
 
+    def settle_on(self, key):
+        """The settlements of a position, one on the other."""
+        while key in self.positions:
+            before = self.positions[key]
+            mine = (s for s in self.settlements if s.stages[0]["position"] == key)
+            entry = next(mine, None)
+            if entry is None or entry.stages[0]["parent"] != before["head"]:
+                return
+            self.settlements.remove(entry)
+            listed = self.need_listing(entry.stages[0]["listing"], entry)
+            self.state, left = settle(self.state, entry, listed, before)
+            self.put(key, left)
 
-def listings_needed(entry, links):
-    """The links of the listings that a lineage's entry needs, the traded instrument's first."""
-    if entry.kind == CHAIN:
-        return [entry.stages[2]["listing"], links.get(entry.stages[0]["trade"]["cash"])]
-    kind, *given = entry.stages[-1]["act"]
-    return [links.get(given[0])] if kind == WITHDRAW else []
+    def put(self, key, left):
+        self.positions.pop(key, None)
+        if left is not None:
+            self.positions[key] = left
+
+    def need_listing(self, link, entry):
+        need(link in self.listed, "listing", entry.place, "its listing in the bundle", link)
+        self.used[link] = True
+        return self.listed[link]
 
 
 def main(arguments):

@@ -7,6 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::request::{Request, Side};
 use stemma_node_api::Client;
+use stemma_node_api::positions::{PositionStateView, PositionView};
 use stemma_node_api::types::{AccountView, Amounts, RequestState, RequestView};
 
 use crate::customer::Customer;
@@ -34,7 +35,7 @@ pub async fn add_executed(client: &Client, view: &RequestView, sums: &mut Sums) 
     assert_eq!(Some(chain.height), view.height, "the height of request {}", view.request);
     let request = Signed::<Request>::decode(BASE64_STANDARD.decode(&chain.stages[0]).unwrap()).unwrap();
     assert_eq!(request.link().to_string(), view.request);
-    let trade = &request.record().trade;
+    let trade = request.record().order.trade().unwrap();
     let signed = if trade.side == Side::Buy { quantity } else { -quantity };
     *sums.entry(trade.instrument.to_string()).or_default() += signed;
     *sums.entry(trade.cash.to_string()).or_default() -= signed * price + fee;
@@ -84,6 +85,20 @@ pub async fn all_accounts(client: &Client) -> Vec<AccountView> {
     }
 }
 
+/// What a position holds.
+fn in_position(position: &PositionView) -> Vec<(String, i128)> {
+    let (instrument, cash) = (position.instrument.clone(), position.cash.clone());
+    let number = |text: &String| text.parse::<i128>().unwrap();
+    match &position.state {
+        PositionStateView::Waiting { side, reserved, .. } => {
+            vec![(if side == "buy" { cash } else { instrument }, number(reserved))]
+        }
+        PositionStateView::Margin { quantity, margin, .. } => {
+            vec![(instrument, number(quantity)), (cash, number(margin))]
+        }
+    }
+}
+
 /// Requires that all accounts together hold nothing: what one has, another owes. Nothing may be under way.
 ///
 /// # Panics
@@ -92,6 +107,9 @@ pub async fn must_balance(client: &Client) {
     let mut sums = Sums::new();
     for account in all_accounts(client).await {
         for (instrument, amount) in parsed(&account.total) {
+            *sums.entry(instrument).or_default() += amount;
+        }
+        for (instrument, amount) in account.positions.iter().flat_map(in_position) {
             *sums.entry(instrument).or_default() += amount;
         }
     }

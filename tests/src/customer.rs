@@ -8,7 +8,7 @@ use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::hash::{AccountId, NetworkId};
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::member::MemberId;
-use stemma_chain_format::request::{Side, Size, Trade};
+use stemma_chain_format::request::{Order, Side, Size, Trade};
 use stemma_chain_format::servicing::Act;
 use stemma_node_api::Client;
 use stemma_node_api::types::{AccountView, EnrolIdentity, RequestView};
@@ -37,6 +37,15 @@ pub struct Customer {
     pub key: SigningKey,
     network: NetworkId,
     counter: u64,
+}
+
+/// The trade that terms ask for, to be changed before they are signed.
+///
+/// # Panics
+/// They ask for something else.
+pub fn trade_of(terms: &mut Terms) -> &mut Trade {
+    let Order::Trade(trade) = &mut terms.order else { panic!("a trade") };
+    trade
 }
 
 impl Customer {
@@ -70,7 +79,14 @@ impl Customer {
             bank: self.bank.clone(),
             institution: issuer.parse().unwrap(),
             counter: self.counter,
-            trade: Trade { side, instrument: instrument.parse().unwrap(), size, cash, limit: None, fee_max: None },
+            order: Order::Trade(Trade {
+                side,
+                instrument: instrument.parse().unwrap(),
+                size,
+                cash,
+                limit: None,
+                fee_max: None,
+            }),
             referral: None,
             expires: None,
         }
@@ -118,7 +134,7 @@ impl Customer {
             bank: terms.bank,
             counter: terms.counter,
             side: Some(Side::Buy),
-            instrument: terms.trade.instrument,
+            instrument: terms.order.instrument().clone(),
             uses,
             expires,
         };

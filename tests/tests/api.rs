@@ -20,7 +20,7 @@ use stemma_chain_format::request::{Side, Size};
 use stemma_node_api::types::{RequestState, RequestView, SubmitRequest};
 use stemma_node_api::{ApiError, ErrorCode, routes};
 use stemma_tests::books::must_follow;
-use stemma_tests::customer::Customer;
+use stemma_tests::customer::{Customer, trade_of};
 use stemma_tests::network::{AAPL, Network};
 use stemma_tools::requests::verify_refusal;
 
@@ -243,8 +243,8 @@ async fn a_request_counts_once(network: &Network) {
     // Two orders with one counter at the same time: one counts. Both could be executed.
     let terms = alice.terms(Side::Buy, AAPL, 3);
     let mut others = terms.clone();
-    others.trade.side = Side::Sell;
-    others.trade.size = Size::Quantity(Amount::new(1).unwrap());
+    trade_of(&mut others).side = Side::Sell;
+    trade_of(&mut others).size = Size::Quantity(Amount::new(1).unwrap());
     let (buy, sell) = (alice.sign(terms), alice.sign(others));
     let (buy, sell) = tokio::join!(alice.finish(&buy), alice.finish(&sell));
     let (committed, refused) = if buy.state == RequestState::Committed { (buy, sell) } else { (sell, buy) };

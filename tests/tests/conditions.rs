@@ -20,7 +20,7 @@ use stemma_node_api::catalogue::{ChangeListing, DryRun, HoursView, InstrumentVie
 use stemma_node_api::types::{RefusalView, RequestState, RequestView};
 use stemma_node_api::{Client, ClientError, ErrorCode};
 use stemma_tests::binaries::binaries;
-use stemma_tests::customer::Customer;
+use stemma_tests::customer::{Customer, trade_of};
 use stemma_tests::network::{AAPL, Network};
 use stemma_tests::wait::until;
 
@@ -121,7 +121,7 @@ async fn terms_and_status_decide_and_a_change_of_them_is_a_signed_record() {
     assert!(large.expected.contains("10000.00") && large.found.contains("10116.60"), "{large:?}");
     // By amount: the largest number of whole lots, 38 × 10 × 25.94 = 9,857.20, and a fee of 9.86.
     let mut by_cash = alice.terms(Side::Buy, AAPL, 1);
-    by_cash.trade.size = Size::Cash(Amount::new(1_000_000).unwrap());
+    trade_of(&mut by_cash).size = Size::Cash(Amount::new(1_000_000).unwrap());
     let view = alice.finish(&alice.sign(by_cash)).await;
     let executed = view.executed.expect("executed");
     assert_eq!((executed.quantity.as_str(), executed.fee.as_str()), ("380", "986"));

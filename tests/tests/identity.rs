@@ -22,7 +22,7 @@ use base64::prelude::BASE64_STANDARD;
 use stemma_chain_format::request::Side;
 use stemma_node_api::types::{EnrolIdentity, RequestState, RequestView};
 use stemma_node_api::x509;
-use stemma_tests::customer::Customer;
+use stemma_tests::customer::{Customer, trade_of};
 use stemma_tests::network::{AAPL, MEMBERS, Network};
 use stemma_tools::identity::Identity;
 use stemma_tools::requests::{prepare, random};
@@ -235,7 +235,7 @@ async fn demands_by_amount_and_lock_out() {
     let password = identity("password", PASSWORD);
 
     let mut small = alice.terms(Side::Buy, AAPL, 1);
-    small.trade.limit = Some(stemma_chain_format::amount::Price::parse("26.00", 2).unwrap());
+    trade_of(&mut small).limit = Some(stemma_chain_format::amount::Price::parse("26.00", 2).unwrap());
     let small = prepare(small, &alice.key, std::slice::from_ref(&key), &random().unwrap()).unwrap();
     must_commit(&alice.finish(&small).await);
     let view = buy(&mut alice, 1_000, std::slice::from_ref(&key)).await;

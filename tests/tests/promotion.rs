@@ -76,7 +76,7 @@ fn promotion(customer: &mut Customer, expires: u64, identities: &[Identity]) -> 
         bank: terms.bank,
         counter: terms.counter,
         side: Some(Side::Buy),
-        instrument: terms.trade.instrument,
+        instrument: terms.order.instrument().clone(),
         uses: 3,
         expires,
     };

@@ -61,7 +61,7 @@ fn keep(kept: &mut Kept, customer: &Customer, order: &Prepared, view: &RequestVi
     let known = Known {
         account: customer.account.to_string(),
         bank: customer.bank.to_string(),
-        side: signed.record().trade.side,
+        side: signed.record().order.trade().unwrap().side,
         quantity: quantity.parse().unwrap(),
         fee: fee.parse().unwrap(),
         height: view.height.unwrap(),

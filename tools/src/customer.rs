@@ -81,6 +81,8 @@ pub struct Customer {
     pub counter: u64,
     /// How long to wait for an answer.
     pub limit: Duration,
+    /// Whether the genesis came from a file, and not from the node.
+    pub genesis_is_given: bool,
 }
 
 impl CustomerArgs {
@@ -99,11 +101,21 @@ impl CustomerArgs {
         let identities = self.identity.read(&public)?;
         let counter = self.identity.counter.unwrap_or_else(|| fresh_counter(account.counter));
         let limit = Duration::from_secs(self.timeout);
-        Ok(Customer { client, genesis, account, bank, key, identities, counter, limit })
+        let genesis_is_given = self.genesis.is_some();
+        Ok(Customer { client, genesis, account, bank, key, identities, counter, limit, genesis_is_given })
     }
 }
 
 impl Customer {
+    /// The account's id.
+    ///
+    /// # Errors
+    /// The node gives none.
+    pub fn id(&self) -> Result<AccountId, CliError> {
+        let account = &self.account.account;
+        account.parse().map_err(|error| CliError::network("the node names no account").caused_by(&error))
+    }
+
     /// Hands a signed record in and waits for its end; a refusal's signature is checked.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use stemma_chain_format::keys;
 use stemma_chain_format::member::{Member, MemberId};
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::refusal::Refusal;
-use stemma_chain_format::request::{IdentityClaim, Request, Trade};
+use stemma_chain_format::request::{IdentityClaim, Order, Request};
 use stemma_chain_format::servicing::Act;
 use stemma_node_api::types::{Evidence, RefusalView, RequestView, SubmitInstruction, SubmitRequest};
 use stemma_node_api::{Client, ClientError};
@@ -42,8 +42,8 @@ pub struct Terms {
     pub institution: MemberId,
     /// Larger than in every committed request before.
     pub counter: u64,
-    /// The trade.
-    pub trade: Trade,
+    /// What is asked for.
+    pub order: Order,
     /// The referral that it came by, as bytes.
     pub referral: Option<Vec<u8>>,
     /// The last height at which it may commit; the bank's choice where there is none.
@@ -122,9 +122,9 @@ pub fn prepare(
     identities: &[Identity],
     salt: &[u8; 32],
 ) -> Result<Prepared, Violation> {
-    let Terms { network, account, bank, institution, counter, trade, referral, expires } = terms;
+    let Terms { network, account, bank, institution, counter, order, referral, expires } = terms;
     let (identities, evidence) = claims(identities, salt);
-    let request = Request { network, account, counter, bank, institution, trade, identities, expires, referral };
+    let request = Request { network, account, counter, bank, institution, order, identities, expires, referral };
     let signed = Signed::sign(request, signer)?;
     let body = SubmitRequest { request: BASE64_STANDARD.encode(signed.bytes()), evidence };
     Ok(Prepared { link: signed.link(), body })
@@ -287,7 +287,7 @@ mod tests {
     use stemma_chain_format::keys::PublicKey;
     use stemma_chain_format::member::Role;
     use stemma_chain_format::refusal::RefusalReason;
-    use stemma_chain_format::request::{Side, Size};
+    use stemma_chain_format::request::{Side, Size, Trade};
 
     use super::*;
 
@@ -313,14 +313,14 @@ mod tests {
             bank: "bank-a".parse().unwrap(),
             institution: "broker-a".parse().unwrap(),
             counter: 1,
-            trade: Trade {
+            order: Order::Trade(Trade {
                 side: Side::Buy,
                 instrument: "broker-a/AAPL".parse().unwrap(),
                 size: Size::Quantity(Amount::new(1).unwrap()),
                 cash: "bank-a/USD".parse().unwrap(),
                 limit: None,
                 fee_max: None,
-            },
+            }),
             referral: None,
             expires: None,
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use stemma_chain_format::amount::{Amount, decimal, parse_decimal};
 use stemma_chain_format::lineage::Listed;
 use stemma_node_api::catalogue::InstrumentView;
+use stemma_node_api::positions::{PositionStateView, PositionView};
 use stemma_node_api::types::Amounts;
 
 use crate::error::CliError;
@@ -58,6 +59,25 @@ impl Units {
             return vec!["nothing".to_owned()];
         }
         amounts.iter().map(|(instrument, amount)| format!("{} {instrument}", self.show(instrument, amount))).collect()
+    }
+}
+
+/// A position in one line.
+#[must_use]
+pub fn position_line(position: &PositionView, units: &Units) -> String {
+    let PositionView { instrument, cash, state, .. } = position;
+    let show = |instrument: &str, amount: &str| format!("{} {instrument}", units.show(instrument, amount));
+    match state {
+        PositionStateView::Waiting { request, side, reserved, cut_off, .. } => {
+            let reserved = show(if side == "buy" { cash } else { instrument }, reserved);
+            let until = cut_off.as_ref().map_or(String::new(), |cut_off| format!(", cancelled until {cut_off}"));
+            format!("order to {side} {instrument} waits with {reserved} reserved{until}, request {request}")
+        }
+        PositionStateView::Margin { quantity, mark, margin, called, .. } => {
+            let called = called.as_ref().map_or(String::new(), |since| format!(", more is called for since {since}"));
+            let (margin, mark) = (show(cash, margin), units.show(cash, mark));
+            format!("{} marked at {mark}, margin {margin}{called}", show(instrument, quantity))
+        }
     }
 }
 

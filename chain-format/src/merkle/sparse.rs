@@ -103,6 +103,11 @@ impl SparseTree {
         self.root = Some(inserted(self.root.take(), leaf, &key, 0));
     }
 
+    /// Removes a key. What is left is the tree that never had it.
+    pub fn remove(&mut self, key: &AccountId) {
+        self.root = removed(self.root.take(), key, 0);
+    }
+
     /// The path of siblings for a key from the root down, and the leaf where it ends.
     ///
     /// The caller holds the values and completes the proof of absence with [`OtherLeaf`].
@@ -143,6 +148,28 @@ fn inserted(subtree: Subtree, leaf: Arc<Node>, key: &AccountId, depth: usize) ->
                 branch(left, Some(inserted(right, leaf, key, deeper)))
             } else {
                 branch(Some(inserted(left, leaf, key, deeper)), right)
+            }
+        }
+    }
+}
+
+fn removed(subtree: Subtree, key: &AccountId, depth: usize) -> Subtree {
+    let deeper = depth.saturating_add(1);
+    let node = subtree?;
+    match node.as_ref() {
+        Node::Leaf { key: other, .. } if other == key => None,
+        Node::Leaf { .. } => Some(node),
+        Node::Branch { left, right, .. } => {
+            let (left, right) = (left.clone(), right.clone());
+            let (left, right) =
+                if bit(key, depth) { (left, removed(right, key, deeper)) } else { (removed(left, key, deeper), right) };
+            match (&left, &right) {
+                (None, None) => None,
+                // A key that is alone in its subtree stands as a leaf, wherever that is.
+                (Some(node), None) | (None, Some(node)) if matches!(node.as_ref(), Node::Leaf { .. }) => {
+                    Some(node.clone())
+                }
+                _ => Some(branch(left, right)),
             }
         }
     }
@@ -198,6 +225,19 @@ mod tests {
         (0..200).rev().for_each(|n| down.insert(key(n), b"old"));
         (0..200).rev().for_each(|n| down.insert(key(n), &n.to_be_bytes()));
         assert_eq!(up.root(), down.root());
+    }
+
+    #[test]
+    fn a_removed_key_leaves_no_trace() {
+        let mut tree = SparseTree::new();
+        (0..100).for_each(|n| tree.insert(key(n), &n.to_be_bytes()));
+        let root = tree.root();
+        (100..200).for_each(|n| tree.insert(key(n), &n.to_be_bytes()));
+        (100..200).rev().for_each(|n| tree.remove(&key(n)));
+        tree.remove(&key(500));
+        assert_eq!(tree.root(), root);
+        (0..100).for_each(|n| tree.remove(&key(n)));
+        assert_eq!(tree.root(), EMPTY);
     }
 
     #[test]

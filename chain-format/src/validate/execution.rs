@@ -3,8 +3,10 @@
 use crate::endorsement::Endorsement;
 use crate::error::{Rule, Violation, same};
 use crate::execution::Execution;
+use crate::hash::AccountId;
 use crate::invariants;
 use crate::member::Role;
+use crate::position;
 use crate::record::Signed;
 use crate::registry::Registry;
 use crate::request::Request;
@@ -24,9 +26,12 @@ pub(super) fn check(
     same(Rule::Agreement, "execution.account", &asked.account, &record.account)?;
     let institution = &record.institution;
     registry.require("execution.signer", institution, Role::Institution, &execution.signer())?;
-    invariants::postings_balance(&record.postings)?;
-    let own = registry.own_accounts(institution);
-    invariants::debits_are_own(&record.postings, &record.account, &own)?;
+    let place = "execution.postings";
+    invariants::postings_balance(&record.postings, place)?;
+    let position = position::debited_by(asked, &record.outcome);
+    let may: Vec<AccountId> =
+        registry.own_accounts(institution).into_iter().chain([record.account]).chain(position).collect();
+    invariants::debits_are_own(&record.postings, &may, place)?;
     invariants::holdings_follow(endorsement.record(), record)?;
     reward::check(asked, endorsement.record(), record, registry)
 }

@@ -13,6 +13,7 @@ mod referral;
 mod request;
 mod reward;
 mod servicing;
+mod settlement;
 
 use crate::announcement::Announcement;
 use crate::chain::{Chain, Entry, Service};
@@ -203,6 +204,7 @@ fn check_rules(entry: &Entry, registry: &Registry) -> Result<(), Violation> {
         Entry::Issuance(issuance) => issuance::check(issuance, registry),
         Entry::Listing(listing) => listing::check(listing, registry),
         Entry::Servicing(service) => servicing::check(service, registry),
+        Entry::Settlement(settlement) => settlement::check(settlement, registry),
     }
 }
 
@@ -220,6 +222,7 @@ fn signature_checks(entry: &Entry) -> Vec<SignatureCheck> {
             let Service { instruction, servicing } = service.as_ref();
             instruction.iter().map(Signed::signature_check).chain([servicing.signature_check()]).collect()
         }
+        Entry::Settlement(settlement) => vec![settlement.signature_check()],
     }
 }
 
@@ -231,6 +234,7 @@ fn signatures_hold(entry: &Entry, verdicts: &[Result<(), keys::KeyError>]) -> Re
         Entry::Listing(_) => &["listing"],
         Entry::Servicing(service) if service.instruction.is_some() => &["instruction", "servicing"],
         Entry::Servicing(_) => &["servicing"],
+        Entry::Settlement(_) => &["settlement"],
     };
     stages.iter().zip(verdicts).try_for_each(|(stage, verdict)| signature_holds(stage, *verdict))
 }

@@ -31,7 +31,8 @@ pub(super) fn check(
         let found = format!("{}: {}", violation.field, violation.found);
         Violation::new(Rule::Referral, "request.referral", "a referral signed by its bank", found)
     })?;
-    let (referral, trade) = (referral.record(), &request.trade);
+    let missing = || Violation::new(Rule::Referral, "request.referral", "a trade", request.order.as_str());
+    let (referral, trade) = (referral.record(), request.order.trade().ok_or_else(missing)?);
     let matches = referral.matches(trade.side, &trade.instrument);
     let expected = format!("a referral for this {} of {}", trade.side, trade.instrument);
     ensure(matches, Rule::Referral, "request.referral", expected, &referral.instrument)?;

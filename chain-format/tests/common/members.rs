@@ -1,6 +1,7 @@
 //! The founders, their keys from fixed seeds, and the instruments they list.
 
 use ed25519_dalek::SigningKey;
+use stemma_chain_format::dealing::Dealing;
 use stemma_chain_format::genesis::{FORMAT_VERSION, Genesis, GenesisFile, Parameters, sign_genesis};
 use stemma_chain_format::hash::NetworkId;
 use stemma_chain_format::hours::{Session, TradingHours};
@@ -105,6 +106,7 @@ pub fn full_terms() -> Terms {
         credit_level_min: 2,
         risk_class: 5,
         lock_up_days: 30,
+        dealing: Dealing::Spot,
     }
 }
 

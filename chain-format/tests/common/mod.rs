@@ -4,6 +4,7 @@
 #![allow(unused_imports, reason = "each test crate uses a part of the world")]
 
 pub mod members;
+pub mod positions;
 pub mod proofs;
 pub mod services;
 pub mod trades;
@@ -12,7 +13,7 @@ pub mod world;
 pub use members::{cash_of, founded, id, instrument_of, key, member_key, validator_key};
 pub use proofs::certify;
 pub use services::{ServicePlan, terms};
-pub use trades::{Order, Plan, View, entry_bytes, forge};
+pub use trades::{Order, Plan, View, deal_of, entry_bytes, forge, trade_of};
 pub use world::{Customer, World};
 
 use stemma_chain_format::amount::{Amount, Price};

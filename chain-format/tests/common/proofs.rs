@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use minicbor::bytes::ByteVec;
-use stemma_chain_format::bundle::{AccountBundle, BUNDLE_VERSION, NeededListing, listings_needed};
+use stemma_chain_format::bundle::{AccountBundle, BUNDLE_VERSION, HeldPosition, NeededListing, listings_needed};
 use stemma_chain_format::certificate::{Certificate, CertifiedHeader, Precommit};
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::hash::{AccountId, Link};
@@ -38,7 +38,7 @@ impl World {
             Entry::Chain(chain) => chain.request.record().account == account,
             Entry::Opening(opening) => opening.link() == account.into(),
             Entry::Servicing(service) => service.servicing.record().account == account,
-            Entry::Issuance(_) | Entry::Listing(_) => false,
+            Entry::Issuance(_) | Entry::Listing(_) | Entry::Settlement(_) => false,
         };
         self.history().filter(own).collect()
     }
@@ -47,8 +47,11 @@ impl World {
     pub fn bundle(&self, account: AccountId) -> AccountBundle {
         let lineage = self.lineage(account);
         let credits = self.credits.get(&account).cloned().unwrap_or_default();
-        let sources = credits.iter().map(|credit| credit.source);
-        let needed = lineage.iter().flat_map(|entry| listings_needed(entry)).map(|needed| match needed {
+        let settlements: Vec<&Entry> = self.settlements(account).collect();
+        let own: BTreeSet<Link> = settlements.iter().map(|entry| entry.id()).collect();
+        let sources = credits.iter().map(|credit| credit.source).filter(|source| !own.contains(source));
+        let in_order = settled_in_order(&lineage, &settlements);
+        let needed = in_order.iter().flat_map(|entry| listings_needed(entry)).map(|needed| match needed {
             NeededListing::Named(link) => link,
             NeededListing::Of(instrument) => self.ledger.listing(instrument).unwrap().link,
         });
@@ -61,13 +64,50 @@ impl World {
             sources: first_uses(sources).into_iter().map(|link| self.body(link)).collect(),
             listings: first_uses(needed).into_iter().map(|link| self.body(link)).collect(),
             lineage: lineage.iter().map(|entry| entry.encode().into()).collect(),
+            settlements: settlements.iter().map(|entry| entry.encode().into()).collect(),
+            positions: self.held_positions(account),
             credits,
         }
+    }
+
+    /// The settlements of an account's positions, in order.
+    pub fn settlements(&self, account: AccountId) -> impl Iterator<Item = &Entry> {
+        self.history().filter(move |entry| match entry {
+            Entry::Settlement(settlement) => settlement.record().account == account,
+            _ => false,
+        })
+    }
+
+    fn held_positions(&self, account: AccountId) -> Vec<HeldPosition> {
+        let held = self.ledger.positions_of(&account);
+        held.map(|(key, position)| HeldPosition {
+            key: *key,
+            position: position.clone(),
+            proof: self.ledger.prove(key),
+        })
+        .collect()
     }
 
     fn body(&self, id: Link) -> ByteVec {
         self.history().find(|entry| entry.id() == id).unwrap().encode().into()
     }
+}
+
+/// The lineage with each settlement right after the entry that it stands on, or after the settlement that does.
+fn settled_in_order<'e>(lineage: &[&'e Entry], settlements: &[&'e Entry]) -> Vec<&'e Entry> {
+    let mut entries = Vec::new();
+    for entry in lineage {
+        entries.push(*entry);
+        let mut head = entry.id();
+        let stands_on = |head: Link| {
+            settlements.iter().find(|entry| matches!(entry, Entry::Settlement(s) if s.record().parent == head))
+        };
+        while let Some(next) = stands_on(head) {
+            entries.push(next);
+            head = next.id();
+        }
+    }
+    entries
 }
 
 fn first_uses<T: Ord + Clone>(used: impl Iterator<Item = T>) -> Vec<T> {

@@ -131,6 +131,9 @@ impl<'w> ServicePlan<'w> {
         if let Act::Withdraw(instrument, amount) = &self.act {
             let _beyond_range = holdings.add(instrument, amount.negated());
         }
+        if let Act::Reclaim(_, instrument, amount) = &self.act {
+            let _beyond_range = holdings.add(instrument, *amount);
+        }
         Servicing {
             network: self.world.network(),
             bank: id(self.customer.bank),

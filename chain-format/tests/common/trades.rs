@@ -2,21 +2,22 @@
 
 use ed25519_dalek::SigningKey;
 use stemma_chain_format::account::AccountState;
-use stemma_chain_format::amount::{Amount, Price, Rounding};
+use stemma_chain_format::amount::Price;
 use stemma_chain_format::cbor;
 use stemma_chain_format::chain::{Chain, Entry, EntryKind};
 use stemma_chain_format::cose;
+use stemma_chain_format::dealing::{Decided, Parties, movements};
 use stemma_chain_format::endorsement::{Credit, Endorsement};
-use stemma_chain_format::execution::{Execution, Posting, PostingPurpose, ReferralOutcome};
+use stemma_chain_format::execution::{Deal, Execution, Outcome, Posting, PostingPurpose, ReferralOutcome};
 use stemma_chain_format::hash::{AccountId, Digest, Link};
 use stemma_chain_format::holdings::Holdings;
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::lineage::{self, Listed};
-use stemma_chain_format::listing::Listing;
 use stemma_chain_format::member::OwnAccount;
+use stemma_chain_format::position::touched_by_order;
 use stemma_chain_format::record::Record;
 use stemma_chain_format::referral::Referral;
-use stemma_chain_format::request::{IdentityClaim, Request, Side, Size, Trade};
+use stemma_chain_format::request::{self, IdentityClaim, Request, Side, Size, Trade};
 
 use super::members::{cash_of, id, instrument_of, member_key};
 use super::world::{Customer, World};
@@ -66,6 +67,26 @@ impl Order {
         }
     }
 
+    /// What the customer asks for.
+    pub fn asked(&self) -> request::Order {
+        let Self { customer, side, size, limit, .. } = *self;
+        let (instrument, cash) = (self.instrument(), cash_of(customer.bank));
+        request::Order::Trade(Trade { side, instrument, size, cash, limit, fee_max: None })
+    }
+
+    /// At what the institution trades it.
+    pub fn traded(&self, world: &World) -> Outcome {
+        let listing = &world.ledger.listing(&self.instrument()).unwrap().listing;
+        let Self { side, size, price, fee, .. } = *self;
+        let quantity = match size {
+            Size::Quantity(quantity) => quantity,
+            Size::Cash(cash) => {
+                listing.terms.as_ref().unwrap().largest_quantity(side, cash, price, listing.decimals).unwrap()
+            }
+        };
+        Outcome::Traded(Deal { quantity, price, fee: amount(fee) })
+    }
+
     /// The order's honest chain on top of a world's ledger.
     pub fn chain(self, world: &World) -> Entry {
         Plan::new(world, self).entry()
@@ -88,7 +109,7 @@ impl View {
 
     /// As a chain leaves it, for a second chain in the same block.
     pub fn after(&self, chain: &Chain, listed: &Listed) -> Self {
-        let state = lineage::follow(&self.state, chain, self.inbox.iter(), listed).unwrap();
+        let state = lineage::follow(&self.state, chain, self.inbox.iter(), listed, None).unwrap().state;
         let absorbed = chain.endorsement.record().absorbed.len();
         Self { state, inbox: self.inbox[absorbed..].to_vec() }
     }
@@ -111,10 +132,27 @@ pub fn entry_bytes(kind: EntryKind, stages: &[Vec<u8>]) -> Vec<u8> {
 
 type Hook<'w, T> = Box<dyn Fn(&mut T) + 'w>;
 
+/// The trade of a request.
+pub fn trade_of(request: &mut Request) -> &mut Trade {
+    let request::Order::Trade(trade) = &mut request.order else { panic!("a trade") };
+    trade
+}
+
+/// The deal of an execution.
+pub fn deal_of(execution: &mut Execution) -> &mut Deal {
+    let Outcome::Traded(deal) = &mut execution.outcome else { panic!("a deal") };
+    deal
+}
+
 /// An order on its way to a chain, with changes to its stages.
 pub struct Plan<'w> {
     world: &'w World,
-    order: Order,
+    customer: Customer,
+    institution: &'static str,
+    asked: request::Order,
+    outcome: Outcome,
+    reward: Option<(Customer, i128)>,
+    absorb: usize,
     pub view: View,
     /// Who signs request, endorsement and execution.
     pub signers: [SigningKey; 3],
@@ -125,16 +163,38 @@ pub struct Plan<'w> {
 
 impl<'w> Plan<'w> {
     pub fn new(world: &'w World, order: Order) -> Self {
-        let signers = [order.customer.key(), member_key(order.customer.bank), member_key(order.institution)];
+        let plan = Self::of(world, (order.customer, order.institution), order.asked(), order.traded(world));
+        Self { reward: order.reward, absorb: order.absorb, ..plan }
+    }
+
+    /// What a customer asks an institution for, and what it makes of it.
+    pub fn of(
+        world: &'w World,
+        (customer, institution): (Customer, &'static str),
+        asked: request::Order,
+        outcome: Outcome,
+    ) -> Self {
+        let signers = [customer.key(), member_key(customer.bank), member_key(institution)];
         Self {
             world,
-            order,
-            view: View::of(world, &order.customer.account),
+            customer,
+            institution,
+            asked,
+            outcome,
+            reward: None,
+            absorb: usize::MAX,
+            view: View::of(world, &customer.account),
             signers,
             on_request: Box::new(|_| ()),
             on_endorsement: Box::new(|_| ()),
             on_execution: Box::new(|_| ()),
         }
+    }
+
+    /// Absorbs so many of the credits that wait, at most.
+    pub fn absorbing(mut self, count: usize) -> Self {
+        self.absorb = count;
+        self
     }
 
     /// Changes the request before it is signed.
@@ -175,7 +235,7 @@ impl<'w> Plan<'w> {
         let mut endorsement = self.endorsement_record(Link::of(&first));
         (self.on_endorsement)(&mut endorsement);
         let second = forge(&endorsement, &self.signers[1]);
-        let mut execution = self.execution_record(Link::of(&second), &endorsement.holdings);
+        let mut execution = self.execution_record((Link::of(&first), Link::of(&second)), &endorsement.holdings);
         (self.on_execution)(&mut execution);
         let third = forge(&execution, &self.signers[2]);
         [first, second, third]
@@ -192,36 +252,28 @@ impl<'w> Plan<'w> {
     }
 
     fn request_record(&self) -> Request {
-        let Order { customer, institution, side, size, limit, .. } = self.order;
         Request {
             network: self.world.network(),
-            account: customer.account,
+            account: self.customer.account,
             counter: self.view.state.counter + 1,
-            bank: id(customer.bank),
-            institution: id(institution),
-            trade: Trade {
-                side,
-                instrument: self.order.instrument(),
-                size,
-                cash: cash_of(customer.bank),
-                limit,
-                fee_max: None,
-            },
-            identities: vec![IdentityClaim::commit("account-key", &[7; 32], customer.name.as_bytes())],
+            bank: id(self.customer.bank),
+            institution: id(self.institution),
+            order: self.asked.clone(),
+            identities: vec![IdentityClaim::commit("account-key", &[7; 32], self.customer.name.as_bytes())],
             expires: None,
-            referral: self.order.reward.map(|(rewarded, _)| self.referral(rewarded)),
+            referral: self.reward.map(|(rewarded, _)| self.referral(rewarded)),
         }
     }
 
     fn endorsement_record(&self, request: Link) -> Endorsement {
         let View { state, inbox } = &self.view;
-        let absorbed: Vec<Credit> = inbox.iter().take(self.order.absorb).cloned().collect();
+        let absorbed: Vec<Credit> = inbox.iter().take(self.absorb).cloned().collect();
         let holdings = lineage::absorbed_into(&state.holdings, &absorbed).unwrap();
         Endorsement {
             network: self.world.network(),
             request,
-            bank: id(self.order.customer.bank),
-            account: self.order.customer.account,
+            bank: id(self.customer.bank),
+            account: self.customer.account,
             parent: state.head,
             sequence: state.sequence + 1,
             absorbed,
@@ -232,34 +284,49 @@ impl<'w> Plan<'w> {
         }
     }
 
-    fn execution_record(&self, endorsement: Link, before: &Holdings) -> Execution {
-        let Order { customer, institution, price, fee, .. } = self.order;
-        let listed = self.world.ledger.listing(&self.order.instrument()).unwrap();
-        let quantity = self.quantity(&listed.listing);
-        let postings = self.postings(quantity, listed.listing.decimals);
+    fn execution_record(&self, (first, second): (Link, Link), before: &Holdings) -> Execution {
+        let (network, account) = (self.world.network(), self.customer.account);
+        let listed = self.world.ledger.listing(self.asked.instrument()).unwrap();
+        let executed_ms = self.executed_ms();
+        let decided = Decided { request: first, order: &self.asked, outcome: &self.outcome, executed_ms };
+        let parties = Parties::of(network, account, &id(self.institution));
+        let dealing = &listed.listing.terms.as_ref().unwrap().dealing;
+        let key = touched_by_order(&network, &account, &first, &self.asked, dealing);
+        let position = key.and_then(|key| self.world.ledger.position(&key));
+        // What comes to nothing moves nothing; no chain does that.
+        let moved = movements(&decided, &parties, &listed.listing, position);
+        let mut postings = moved.map(|moved| moved.postings).unwrap_or_default();
+        if let Some((promoter, units)) = self.reward {
+            let pays = self.world.own(self.institution, OwnAccount::Promotion);
+            let (cash, purpose) = (cash_of(promoter.bank), PostingPurpose::Reward);
+            postings.extend(Posting::transfer((promoter.account, pays), &cash, amount(units), purpose));
+        }
         let mut holdings = before.clone();
-        for posting in postings.iter().filter(|posting| posting.account == customer.account) {
+        for posting in postings.iter().filter(|posting| posting.account == account) {
             holdings.add(&posting.instrument, posting.amount).unwrap();
         }
         Execution {
-            network: self.world.network(),
-            endorsement,
-            institution: id(institution),
-            account: customer.account,
+            network,
+            endorsement: second,
+            institution: id(self.institution),
+            account,
             listing: listed.link,
-            quantity,
-            price,
-            fee: amount(fee),
+            outcome: self.outcome.clone(),
             postings,
             holdings,
-            executed_ms: self.world.ledger.head().time_ms + 500,
-            referral: self.order.reward.map(|_| ReferralOutcome::Rewarded),
+            executed_ms,
+            referral: self.reward.map(|_| ReferralOutcome::Rewarded),
         }
+    }
+
+    /// When the institution executes it.
+    pub fn executed_ms(&self) -> u64 {
+        self.world.ledger.head().time_ms + 500
     }
 
     /// A referral for the order: by who is rewarded, or by another customer where that is who trades.
     fn referral(&self, rewarded: Customer) -> Vec<u8> {
-        let own = rewarded.account == self.order.customer.account;
+        let own = rewarded.account == self.customer.account;
         let promoter = match own {
             true => self.world.customer(if rewarded.name == "bob" { "alice" } else { "bob" }),
             false => rewarded,
@@ -269,55 +336,11 @@ impl<'w> Plan<'w> {
             bank: id(promoter.bank),
             promoter: promoter.account,
             side: None,
-            instrument: self.order.instrument(),
+            instrument: self.asked.instrument().clone(),
             expires: 1_000,
             uses: 100,
             material: Digest::of(b"the material of the test network"),
         };
         forge(&record, &member_key(promoter.bank))
     }
-
-    fn quantity(&self, listing: &Listing) -> Amount {
-        let Order { side, size, price, .. } = self.order;
-        match size {
-            Size::Quantity(quantity) => quantity,
-            Size::Cash(cash) => {
-                listing.terms.as_ref().unwrap().largest_quantity(side, cash, price, listing.decimals).unwrap()
-            }
-        }
-    }
-
-    fn postings(&self, quantity: Amount, decimals: u8) -> Vec<Posting> {
-        let Order { customer, institution, side, price, fee, reward, .. } = self.order;
-        let own = |purpose| self.world.own(institution, purpose);
-        let cost = price.cost(quantity, decimals, Rounding::HalfEven).unwrap();
-        let (instrument, cash) = (self.order.instrument(), cash_of(customer.bank));
-        let settlement = own(OwnAccount::Settlement);
-        let (pays, gets) = match side {
-            Side::Buy => (customer.account, settlement),
-            Side::Sell => (settlement, customer.account),
-        };
-        let mut moves = vec![
-            (pays, gets, &cash, cost, PostingPurpose::Trade),
-            (gets, pays, &instrument, quantity, PostingPurpose::Trade),
-            (customer.account, own(OwnAccount::Fees), &cash, amount(fee), PostingPurpose::Fee),
-        ];
-        let rewarded = reward.map(|(promoter, units)| (promoter.account, cash_of(promoter.bank), amount(units)));
-        if let Some((promoter, cash, units)) = &rewarded {
-            moves.push((own(OwnAccount::Promotion), *promoter, cash, *units, PostingPurpose::Reward));
-        }
-        let moves = moves.into_iter().filter(|(.., units, _)| !units.is_zero());
-        moves.flat_map(|(from, to, what, units, purpose)| movement(from, to, what, units, purpose)).collect()
-    }
-}
-
-fn movement(
-    from: AccountId,
-    to: AccountId,
-    instrument: &InstrumentId,
-    amount: Amount,
-    purpose: PostingPurpose,
-) -> [Posting; 2] {
-    let posting = |account, amount| Posting { account, instrument: instrument.clone(), amount, purpose };
-    [posting(from, amount.negated()), posting(to, amount)]
 }

@@ -7,25 +7,28 @@ use ed25519_dalek::SigningKey;
 use stemma_chain_format::account::{Nonce, Opening};
 use stemma_chain_format::amount::Amount;
 use stemma_chain_format::chain::Entry;
+use stemma_chain_format::dealing::{Dealing, MarginTerms, fill};
 use stemma_chain_format::endorsement::{Credit, CreditTerms};
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::hash::{AccountId, Link, NetworkId};
 use stemma_chain_format::header::{Block, Header, entries_root};
 use stemma_chain_format::holdings::Holdings;
-use stemma_chain_format::instrument::InstrumentId;
+use stemma_chain_format::instrument::{InstrumentId, InstrumentKind};
 use stemma_chain_format::issuance::{Issuance, IssuedCredit};
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::ledger::Ledger;
-use stemma_chain_format::listing::{Listing, ListingStatus};
+use stemma_chain_format::listing::{FeeSchedule, Listing, ListingStatus};
 use stemma_chain_format::member::OwnAccount;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::registry::{Registry, own_account};
 use stemma_chain_format::request::{Side, Size};
 use stemma_chain_format::servicing::Act;
+use stemma_chain_format::settlement::SettlementAct;
 use stemma_chain_format::validate;
 
 use super::members::{CREATED_MS, cash_of, founded, full_terms, id, key, listing_of, member_key};
+use super::positions::{SettlePlan, accepted, margin_paid};
 use super::services::{ServicePlan, terms};
 use super::trades::Order;
 use super::{amount, price};
@@ -67,6 +70,8 @@ pub struct World {
     pub blocks: Vec<(Block, Vec<Entry>)>,
     /// Every credit that an account ever received.
     pub credits: BTreeMap<AccountId, Vec<Credit>>,
+    /// By how much the next block is later than usual, in milliseconds.
+    pass_ms: u64,
 }
 
 impl World {
@@ -75,7 +80,7 @@ impl World {
         let file = founded(NETWORK_NAME);
         let registry = Registry::from_genesis(&file);
         let ledger = Ledger::genesis(registry.clone(), CREATED_MS);
-        Self { file, registry, ledger, blocks: Vec::new(), credits: BTreeMap::new() }
+        Self { file, registry, ledger, blocks: Vec::new(), credits: BTreeMap::new(), pass_ms: 0 }
     }
 
     /// Instruments listed, accounts opened, cash issued: two blocks. Built once, then cloned.
@@ -89,11 +94,13 @@ impl World {
         FUNDED.clone()
     }
 
-    /// The funded world after two blocks of servicing, three of trades and one of changed listings, with a credit in every customer's books. Built once, then cloned.
+    /// The funded world after two blocks of servicing, four of positions, three of trades and one of changed listings, with a credit in
+    /// every customer's books. Built once, then cloned.
     pub fn traded() -> Self {
         static TRADED: LazyLock<World> = LazyLock::new(|| {
             let mut world = World::funded();
             world.service_accounts();
+            world.take_positions();
             world.trade_three_blocks();
             world
         });
@@ -138,16 +145,17 @@ impl World {
     pub fn commit(&mut self, entries: Vec<Entry>) -> Result<Header, Violation> {
         let verified: Result<Vec<_>, _> =
             validate::verify_entries(entries.clone(), &self.registry).into_iter().collect();
-        let mut draft = self.ledger.draft();
+        let head = self.ledger.head();
+        let time_ms = head.time_ms + 1_000 + self.pass_ms;
+        let mut draft = self.ledger.draft(time_ms);
         verified?.iter().try_for_each(|entry| draft.apply(entry))?;
         let changes = draft.finish();
         let ids: Vec<Link> = entries.iter().map(Entry::id).collect();
-        let head = self.ledger.head();
         let header = Header {
             network: self.network(),
             height: head.height + 1,
             parent: head.block,
-            time_ms: head.time_ms + 1_000,
+            time_ms,
             proposer: id("bank-a"),
             entries_root: entries_root(&ids),
             accounts_root: changes.root(),
@@ -161,17 +169,35 @@ impl World {
         Ok(header)
     }
 
+    /// Opens an account and issues cash to it.
+    pub fn opened(&mut self, name: &'static str, cash: i128) -> Customer {
+        let customer = self.customer(name);
+        let entry = Entry::Opening(Box::new(opening(self.network(), name, customer.bank)));
+        self.commit(vec![entry]).unwrap();
+        let issued = self.issued(customer.bank, &[(customer.account, cash)]);
+        self.commit(vec![issued]).unwrap();
+        customer
+    }
+
+    /// Lets time go by: the next blocks are so much later.
+    pub fn later(&mut self, ms: u64) {
+        self.pass_ms = ms;
+        self.commit(Vec::new()).unwrap();
+        self.pass_ms = 0;
+    }
+
     /// Every committed entry, the oldest first.
     pub fn history(&self) -> impl Iterator<Item = &Entry> {
         self.blocks.iter().flat_map(|(_, entries)| entries)
     }
 
-    /// The sum of an instrument over all accounts and all credits that wait.
+    /// The sum of an instrument over all accounts, all credits that wait and all positions.
     pub fn total(&self, instrument: &InstrumentId) -> i128 {
         let waiting = self.ledger.accounts().flat_map(|account| &account.inbox);
         let waiting = waiting.filter(|credit| credit.instrument == *instrument).map(|credit| credit.amount);
         let held = self.ledger.accounts().map(|account| account.state.holdings.get(instrument));
-        held.chain(waiting).map(Amount::units).sum()
+        let positions = self.ledger.positions().map(|(_, position)| position.amount_of(instrument));
+        held.chain(waiting).chain(positions).map(Amount::units).sum()
     }
 
     fn open_and_list(&mut self) {
@@ -251,6 +277,66 @@ impl World {
         });
         let ended = self.listed("fund-house", "ENDED", |listing| listing.status = ListingStatus::Closed);
         self.commit(vec![halted, ended]).unwrap();
+    }
+
+    /// The funded world with a fund that is dealt in forward, and a future. Built once, then cloned.
+    pub fn with_positions() -> Self {
+        static LISTED: LazyLock<World> = LazyLock::new(|| {
+            let mut world = World::funded();
+            world.list_next_and_future();
+            world
+        });
+        LISTED.clone()
+    }
+
+    fn list_next_and_future(&mut self) {
+        let next = self.listed("fund-house", "NEXT", |listing| {
+            let terms = listing.terms.as_mut().unwrap();
+            terms.dealing = Dealing::Forward;
+            terms.fees = FeeSchedule { buy_basis_points: 100, sell_basis_points: 50, least: amount(0) };
+        });
+        let future = self.listed("broker", "FUT", |listing| {
+            listing.kind = InstrumentKind::Future;
+            let terms = listing.terms.as_mut().unwrap();
+            terms.fees = FeeSchedule { least: amount(250), ..FeeSchedule::default() };
+            terms.dealing =
+                Dealing::Margin(MarginTerms { initial_basis_points: 1_200, maintenance_basis_points: 900, call_s: 2 });
+        });
+        self.commit(vec![next, future]).unwrap();
+    }
+
+    /// Orders that wait, one of them filled; a long future that is called for margin, a short one.
+    fn take_positions(&mut self) {
+        self.list_next_and_future();
+        let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| self.customer(name));
+        let waits = |customer, cash| Order {
+            code: Some("NEXT"),
+            size: Size::Cash(amount(cash)),
+            absorb: 0,
+            ..Order::new(customer, "fund-house", Side::Buy)
+        };
+        let futures = |customer, side, quantity| Order {
+            code: Some("FUT"),
+            size: Size::Quantity(amount(quantity)),
+            fee: 250,
+            absorb: 0,
+            ..Order::new(customer, "broker", side)
+        };
+        let of_alice = accepted(self, waits(alice, 50_000), None).entry();
+        let of_carol = accepted(self, waits(carol, 60_000), Some(100)).entry();
+        self.commit(vec![of_alice, of_carol, futures(bob, Side::Buy, 40).chain(self)]).unwrap();
+        let key = |world: &Self, customer: Customer| *world.ledger.positions_of(&customer.account).next().unwrap().0;
+        let priced_ms = self.ledger.head().time_ms + 400;
+        let waiting = self.ledger.position(&key(self, carol)).unwrap().waiting().unwrap();
+        let listing = self.listing("fund-house", "NEXT");
+        let deal = fill(waiting, price(123_456, 2), &listing).unwrap().unwrap();
+        let filled = SettlePlan::new(self, key(self, carol), SettlementAct::Fill { deal, priced_ms }).entry();
+        let marked = SettlementAct::Mark { price: price(118_456, 2), priced_ms };
+        let marked = SettlePlan::new(self, key(self, bob), marked).entry();
+        self.commit(vec![filled, marked, futures(carol, Side::Sell, 25).chain(self)]).unwrap();
+        let future = "broker/FUT".parse().unwrap();
+        let paid = margin_paid(self, carol, "broker", &future, 1_000).absorbing(0).entry();
+        self.commit(vec![paid]).unwrap();
     }
 
     fn trade_three_blocks(&mut self) {

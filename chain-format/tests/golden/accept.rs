@@ -12,7 +12,9 @@ use stemma_chain_format::record::Signed;
 use stemma_chain_format::refusal::{Refusal, RefusalReason};
 use stemma_chain_format::request::{IdentityClaim, Side, Size};
 
-use crate::common::{Order, Plan, World, amount, certify, id, instrument_of, member_key, price, validator_key};
+use crate::common::{
+    Order, Plan, World, amount, certify, id, instrument_of, member_key, price, trade_of, validator_key,
+};
 use crate::vector::Vector;
 
 pub fn vectors(world: &World) -> Vec<Vector> {
@@ -29,7 +31,7 @@ pub fn full_plan(world: &World) -> Plan<'_> {
     };
     Plan::new(world, order).request(|request| {
         request.expires = Some(500);
-        request.trade.fee_max = Some(amount(199));
+        trade_of(request).fee_max = Some(amount(199));
         request.identities.push(IdentityClaim::commit("password", &[8; 32], b"a password"));
     })
 }
@@ -52,7 +54,7 @@ fn entries(world: &World) -> Vec<Vector> {
             }
             Entry::Listing(l) => ("listing", "listing-stock", "An institution lists what it issues.", l.bytes()),
             Entry::Issuance(i) => ("issuance", "issuance", "A bank issues cash to six accounts.", i.bytes()),
-            Entry::Chain(_) | Entry::Servicing(_) => continue,
+            Entry::Chain(_) | Entry::Servicing(_) | Entry::Settlement(_) => continue,
         };
         if named.insert(name) {
             vectors.push(Vector::accept(name, ("decode", record), about, entry.id(), stage));

@@ -19,6 +19,7 @@ use stemma_chain_format::issuance::Issuance;
 use stemma_chain_format::keys::{self, PublicKey, Signature};
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::merkle::{Blake3, SparseProof, verify_inclusion};
+use stemma_chain_format::position::Position;
 use stemma_chain_format::record::{Record, Signed};
 use stemma_chain_format::referral;
 use stemma_chain_format::registry::Registry;
@@ -85,7 +86,7 @@ impl Context {
         for HistoryBlock { block, entries } in &history.blocks {
             let block = Block::decode(&hex::decode(block).unwrap()).unwrap();
             let entries = entries.iter().map(|entry| Entry::decode(&hex::decode(entry).unwrap()).unwrap()).collect();
-            let mut draft = ledger.draft();
+            let mut draft = ledger.draft(block.header.time_ms);
             for entry in validate::verify_entries(entries, &registry) {
                 draft.apply(&entry.unwrap()).unwrap();
             }
@@ -120,7 +121,9 @@ fn link<T: Record>(bytes: Vec<u8>) -> Result<String, Violation> {
 }
 
 fn decode(vector: &Vector) -> Result<String, Violation> {
-    use stemma_chain_format::{account, announcement, execution, instruction, listing, promotion, refusal, servicing};
+    use stemma_chain_format::{
+        account, announcement, execution, instruction, listing, promotion, refusal, servicing, settlement,
+    };
     let bytes = vector.bytes();
     let digest = Digest::of(&bytes).to_string();
     match vector.record.as_str() {
@@ -143,6 +146,8 @@ fn decode(vector: &Vector) -> Result<String, Violation> {
             Ok(entry.id().to_string())
         }
         "block" => Block::decode(&bytes).map(|block| block.id().to_string()),
+        "settlement" => link::<settlement::Settlement>(bytes),
+        "position" => Ok(Position::decode(&bytes).map(|_| digest)?),
         "account-state" => Ok(AccountState::decode(&bytes).map(|_| digest)?),
         "certified-header" => Ok(header(&bytes)?.header.id().to_string()),
         "vote" => Ok(cbor::decode::<Vote>(&bytes, "vote", 4096).map(|_| digest)?),
@@ -215,7 +220,7 @@ fn verified(vector: &Vector, context: &Context) -> Result<VerifiedEntry, Violati
 /// Applies an entry to the ledger after the history; a refusal must leave no trace.
 fn apply(vector: &Vector, context: &Context) -> Result<String, Violation> {
     let entry = verified(vector, context)?;
-    let mut draft = context.ledger.draft();
+    let mut draft = context.ledger.draft(context.ledger.head().time_ms + 1_000);
     let verdict = draft.apply(&entry);
     let root = draft.finish().root();
     assert_eq!(verdict.is_ok(), root != context.ledger.root(), "{}", vector.name);

@@ -8,7 +8,7 @@ use stemma_chain_format::request::{Side, Size};
 
 use crate::common::members::{full_terms, member_key};
 use crate::common::trades::{entry_bytes, forge};
-use crate::common::{Order, Plan, World, amount, price};
+use crate::common::{Order, Plan, World, amount, price, trade_of};
 use crate::vector::Vector;
 
 pub fn vectors(world: &World) -> Vec<Vector> {
@@ -96,7 +96,7 @@ fn trades(world: &World) -> Vec<Vector> {
     let by_cash =
         Order { size: Size::Cash(amount(5_000)), ..Order::new(world.customer("alice"), "fund-house", Side::Buy) };
     let unused = Order { size: Size::Cash(amount(4_900)), ..by_cash };
-    let unused = Plan::new(world, unused).request(move |request| request.trade.size = by_cash.size);
+    let unused = Plan::new(world, unused).request(move |request| trade_of(request).size = by_cash.size);
     vec![
         case("listing-suspended-buy", "Buys what is suspended.", status, Plan::new(world, halted)),
         case("listing-closed-buy", "Buys what is closed.", status, Plan::new(world, order("ENDED", Side::Buy, 10))),

@@ -17,8 +17,10 @@ mod common;
 
 mod accept;
 mod bytes;
+mod futures;
 mod judge;
 mod listings;
+mod positions;
 mod promotion;
 mod reject_bundle;
 mod reject_encoding;
@@ -54,6 +56,8 @@ fn generated(world: &World) -> Vec<Vector> {
         listings::vectors(world),
         promotion::vectors(world),
         rewards::vectors(world),
+        positions::vectors(world),
+        futures::vectors(world),
         reject_encoding::vectors(world),
         reject_envelope::vectors(world),
         reject_range::vectors(world),

@@ -10,7 +10,7 @@ use stemma_chain_format::lineage;
 use stemma_chain_format::member::OwnAccount;
 use stemma_chain_format::request::Side;
 
-use crate::common::{Customer, Order, Plan, View, World, amount, cash_of, entry_bytes, forge, member_key};
+use crate::common::{Customer, Order, Plan, View, World, amount, cash_of, entry_bytes, forge, member_key, trade_of};
 use crate::vector::Vector;
 
 pub fn vectors(world: &World) -> Vec<Vector> {
@@ -207,7 +207,8 @@ fn accounts(world: &World) -> Vec<Vector> {
         x.postings.iter_mut().filter(|p| p.account == order.customer.account).for_each(|p| p.account = nobody);
     });
     let rewarded = Order { reward: Some((stranger, 5)), ..order };
-    let unlisted = plan(world).request(|r| r.trade.instrument = "fund-house/UNLISTED".parse().unwrap()).on_top_of(view);
+    let unlisted =
+        plan(world).request(|r| trade_of(r).instrument = "fund-house/UNLISTED".parse().unwrap()).on_top_of(view);
     let poor =
         Order { price: crate::common::price(1_000_000_000, 0), ..Order::new(order.customer, "fund-house", Side::Sell) };
     let poor = Order { size: stemma_chain_format::request::Size::Quantity(amount(1_000)), ..poor };

@@ -16,7 +16,9 @@ use stemma_chain_format::request::{IdentityClaim, Request, Side, Size};
 
 use crate::common::members::{full_terms, listing_of};
 use crate::common::world::opening;
-use crate::common::{Order, Plan, World, amount, cash_of, forge, id, instrument_of, member_key, terms};
+use crate::common::{
+    Order, Plan, World, amount, cash_of, deal_of, forge, id, instrument_of, member_key, terms, trade_of,
+};
 use crate::vector::Vector;
 
 pub fn vectors(world: &World) -> Vec<Vector> {
@@ -49,21 +51,25 @@ fn requests(world: &World) -> Vec<Vector> {
     };
     vec![
         case("counter-zero", "A counter of zero.", "request.counter", |r| r.counter = 0),
-        case("size-zero", "A size of zero.", "request.trade.size", |r| r.trade.size = Size::Quantity(Amount::ZERO)),
-        case("size-negative", "A size below zero.", "request.trade.size", |r| r.trade.size = Size::Cash(amount(-1))),
-        case("limit-zero", "A limit of nothing.", "request.trade.limit", |r| r.trade.limit = Some(price_of(0, 0))),
+        case("size-zero", "A size of zero.", "request.trade.size", |r| trade_of(r).size = Size::Quantity(Amount::ZERO)),
+        case("size-negative", "A size below zero.", "request.trade.size", |r| {
+            trade_of(r).size = Size::Cash(amount(-1))
+        }),
+        case("limit-zero", "A limit of nothing.", "request.trade.limit", |r| trade_of(r).limit = Some(price_of(0, 0))),
         case("limit-other-form", "The limit 1 as 10 × 10^-1.", "request.trade.limit", |r| {
-            r.trade.limit = Some(price_of(10, 1));
+            trade_of(r).limit = Some(price_of(10, 1));
         }),
         case("fee-max-negative", "Accepts at most a fee below zero.", "request.trade.fee_max", |r| {
-            r.trade.fee_max = Some(amount(-1));
+            trade_of(r).fee_max = Some(amount(-1));
         }),
-        case("limit-scale", "A limit of 13 places.", "request.trade.limit", |r| r.trade.limit = Some(price_of(1, 13))),
+        case("limit-scale", "A limit of 13 places.", "request.trade.limit", |r| {
+            trade_of(r).limit = Some(price_of(1, 13))
+        }),
         case("cash-of-another-bank", "Pays in another bank's cash.", "request.trade.cash", |r| {
-            r.trade.cash = cash_of("bank-b");
+            trade_of(r).cash = cash_of("bank-b");
         }),
         case("instrument-of-another", "Asks for what another institution issues.", "request.trade.instrument", |r| {
-            r.trade.instrument = instrument_of("fund-house");
+            trade_of(r).instrument = instrument_of("fund-house");
         }),
         case("identity-kind", "An identity type in capitals.", "request.identities.kind", |r| {
             r.identities[0].kind = "Account-Key".to_owned();
@@ -113,9 +119,9 @@ fn executions(world: &World) -> Vec<Vector> {
         range(&format!("execution-{name}"), "execution", about, &format!("execution.{field}"), &bytes)
     };
     vec![
-        case("quantity-zero", "Nothing changes hands.", "quantity", |x| x.quantity = Amount::ZERO),
-        case("fee-negative", "A fee below zero.", "fee", |x| x.fee = amount(-1)),
-        case("price-zero", "A price of zero.", "price", |x| x.price = price_of(0, 0)),
+        case("quantity-zero", "Nothing changes hands.", "quantity", |x| deal_of(x).quantity = Amount::ZERO),
+        case("fee-negative", "A fee below zero.", "fee", |x| deal_of(x).fee = amount(-1)),
+        case("price-zero", "A price of zero.", "price", |x| deal_of(x).price = price_of(0, 0)),
         case("no-postings", "Without a posting.", "postings", |x| x.postings.clear()),
         case("posting-zero", "A posting of nothing.", "postings.amount", |x| x.postings[0].amount = Amount::ZERO),
         case("65-postings", "One posting more than there may be.", "postings", |x| {

@@ -13,7 +13,9 @@ use stemma_chain_format::request::{Request, Side, Size};
 use crate::bytes::flipped;
 use crate::common::members::{founded, listing_of, terms_of_trade};
 use crate::common::world::opening;
-use crate::common::{Order, Plan, World, amount, cash_of, entry_bytes, forge, id, instrument_of, member_key, terms};
+use crate::common::{
+    Order, Plan, World, amount, cash_of, entry_bytes, forge, id, instrument_of, member_key, terms, trade_of,
+};
 use crate::vector::Vector;
 
 pub fn vectors(world: &World) -> Vec<Vector> {
@@ -121,7 +123,7 @@ fn signers(world: &World) -> Vec<Vector> {
             (Rule::Agreement, "request.bank"),
             request(|r| {
                 r.bank = id("fund-house");
-                r.trade.cash = instrument_of("fund-house");
+                trade_of(r).cash = instrument_of("fund-house");
             }),
         ),
         case(
@@ -130,7 +132,7 @@ fn signers(world: &World) -> Vec<Vector> {
             (Rule::Agreement, "request.institution"),
             request(|r| {
                 r.institution = id("bank-b");
-                r.trade.instrument = cash_of("bank-b");
+                trade_of(r).instrument = cash_of("bank-b");
             }),
         ),
         case(
@@ -139,7 +141,7 @@ fn signers(world: &World) -> Vec<Vector> {
             (Rule::Agreement, "request.institution"),
             request(|r| {
                 r.institution = id("nobody");
-                r.trade.instrument = "nobody/ACME".parse().unwrap();
+                trade_of(r).instrument = "nobody/ACME".parse().unwrap();
             }),
         ),
     ]
@@ -321,7 +323,7 @@ fn money(world: &World) -> Vec<Vector> {
             "postings-unbalanced",
             "One unit more is given than taken.",
             (Rule::Balance, "execution.postings.broker/ACME"),
-            &third(&|x| x.postings[3].amount = amount(101)),
+            &third(&|x| x.postings[0].amount = amount(101)),
         ),
         reject(
             "postings-one-sided",

@@ -7,10 +7,8 @@ use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::member::OwnAccount;
 use stemma_chain_format::request::{Side, Size};
 
-use crate::common::{Order, Plan, World, amount, cash_of, instrument_of, price};
+use crate::common::{Order, Plan, World, amount, cash_of, deal_of, instrument_of, price, trade_of};
 use crate::vector::Vector;
-
-const CASH: &str = "execution.postings.bank-a/USD";
 
 pub fn vectors(world: &World) -> Vec<Vector> {
     [prices(world), sizes(world), postings(world), listings(world)].concat()
@@ -36,13 +34,13 @@ fn prices(world: &World) -> Vec<Vector> {
             "fee-above-max",
             "Charges a fee where the request accepts none.",
             (Rule::Terms, "execution.fee"),
-            Plan::new(world, order(world, Side::Buy)).request(|request| request.trade.fee_max = Some(amount(0))),
+            Plan::new(world, order(world, Side::Buy)).request(|request| trade_of(request).fee_max = Some(amount(0))),
         ),
         reject(
             "cash-unlisted",
             "Pays in cash that its bank has not listed.",
             (Rule::Listing, "request.trade.cash"),
-            Plan::new(world, order(world, Side::Buy)).request(|request| request.trade.cash = euro()),
+            Plan::new(world, order(world, Side::Buy)).request(|request| trade_of(request).cash = euro()),
         ),
     ]
 }
@@ -53,7 +51,7 @@ fn euro() -> InstrumentId {
 
 /// An order for one size, executed as if for another: everything balances, and the account is charged for it.
 fn executed_as(world: &World, asked: Order, size: Size) -> Plan<'_> {
-    Plan::new(world, Order { size, ..asked }).request(move |request| request.trade.size = asked.size)
+    Plan::new(world, Order { size, ..asked }).request(move |request| trade_of(request).size = asked.size)
 }
 
 fn sizes(world: &World) -> Vec<Vector> {
@@ -107,56 +105,51 @@ fn postings(world: &World) -> Vec<Vector> {
     };
     let (cash, shares, fund) = (cash_of("bank-a"), instrument_of("broker"), instrument_of("fund-house"));
     let (trade, fee, reward) = (PostingPurpose::Trade, PostingPurpose::Fee, PostingPurpose::Reward);
-    let stock = (Rule::Terms, "execution.postings.broker/ACME");
-    let units = (Rule::Terms, "execution.postings.fund-house/GROWTH");
+    // A trade for a fee has six postings: units, cost, fee.
+    let beyond = (Rule::Terms, "execution.postings[6]");
     let unreferred = (Rule::Referral, "execution.referral");
     vec![
         reject(
             "fee-stated-lower",
             "Takes a fee of 1.99 and states 1.98.",
-            (Rule::Terms, CASH),
-            plan(Side::Buy).execution(|x| x.fee = amount(198)),
+            (Rule::Terms, "execution.postings[4]"),
+            plan(Side::Buy).execution(|x| deal_of(x).fee = amount(198)),
         ),
         reject(
             "fee-stated-none",
             "Takes a fee and states none.",
-            (Rule::Terms, CASH),
-            plan(Side::Sell).execution(|x| x.fee = amount(0)),
+            (Rule::Terms, "execution.postings[4]"),
+            plan(Side::Sell).execution(|x| deal_of(x).fee = amount(0)),
         ),
         reject(
             "cost-rounded-up",
             "Charges one cent beyond the rounded cost.",
-            (Rule::Terms, CASH),
+            beyond,
             with(give, cash.clone(), 1, trade),
         ),
-        reject(
-            "cost-too-low",
-            "Pays the account back a cent of the cost.",
-            (Rule::Terms, CASH),
-            with(take, cash.clone(), 1, trade),
-        ),
-        reject("fee-twice", "Takes the fee twice.", (Rule::Terms, CASH), with(give, cash.clone(), 199, fee)),
-        reject("units-withheld", "Takes back one of the units bought.", units, with(give, fund.clone(), 1, trade)),
+        reject("cost-too-low", "Pays the account back a cent of the cost.", beyond, with(take, cash.clone(), 1, trade)),
+        reject("fee-twice", "Takes the fee twice.", beyond, with(give, cash.clone(), 199, fee)),
+        reject("units-withheld", "Takes back one of the units bought.", beyond, with(give, fund.clone(), 1, trade)),
         reject(
             "foreign-instrument",
             "Takes shares that the request does not name.",
-            stock,
+            beyond,
             with(give, shares.clone(), 1, trade),
         ),
         reject(
             "foreign-gift",
             "Gives shares as part of the trade.",
-            stock,
+            beyond,
             with((settlement, alice), shares.clone(), 1, trade),
         ),
         reject("reward-negative", "Takes cash as a reward.", unreferred, with(give, cash, 1, reward)),
         reject("reward-takes-units", "Takes shares as a reward.", unreferred, with(give, shares.clone(), 1, reward)),
-        reject("fee-in-units", "Takes a fee in shares.", stock, with(give, shares, 1, fee)),
+        reject("fee-in-units", "Takes a fee in shares.", beyond, with(give, shares, 1, fee)),
         reject(
             "price-stated-lower",
             "Charges another price than it states.",
-            (Rule::Terms, CASH),
-            plan(Side::Buy).execution(|x| x.price = price(123_400, 2)),
+            (Rule::Terms, "execution.postings[2]"),
+            plan(Side::Buy).execution(|x| deal_of(x).price = price(123_400, 2)),
         ),
     ]
 }

@@ -7,8 +7,9 @@ use proptest::sample;
 use stemma_chain_format::account::{AccountState, AccountStatus, Nonce, Opening};
 use stemma_chain_format::amount::{Amount, Price};
 use stemma_chain_format::certificate::{Vote, VoteKind};
+use stemma_chain_format::dealing::{Dealing, MarginTerms};
 use stemma_chain_format::endorsement::{Credit, CreditTerms, Endorsement};
-use stemma_chain_format::execution::{Execution, Posting, PostingPurpose, ReferralOutcome};
+use stemma_chain_format::execution::{Acceptance, Deal, Execution, Outcome, Posting, PostingPurpose, ReferralOutcome};
 use stemma_chain_format::hash::{AccountId, BlockId, Digest, Link, NetworkId};
 use stemma_chain_format::header::Header;
 use stemma_chain_format::holdings::Holdings;
@@ -20,10 +21,12 @@ use stemma_chain_format::issuance::{Issuance, IssuedCredit};
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::listing::{FeeSchedule, Listing, ListingStatus, Terms};
 use stemma_chain_format::member::MemberId;
+use stemma_chain_format::position::{Margin, Position, PositionState, Waiting};
 use stemma_chain_format::promotion::Promotion;
 use stemma_chain_format::refusal::{Refusal, RefusalReason};
-use stemma_chain_format::request::{IdentityClaim, Request, Side, Size, Trade};
+use stemma_chain_format::request::{Cancel, IdentityClaim, MarginPayment, Order, Request, Side, Size, Trade};
 use stemma_chain_format::servicing::{Act, Consent, Servicing};
+use stemma_chain_format::settlement::{CloseReason, ReleaseReason, Settlement, SettlementAct};
 
 use crate::common::{amount, key, price};
 
@@ -100,7 +103,14 @@ fn credit() -> impl Strategy<Value = Credit> {
 }
 
 fn posting() -> impl Strategy<Value = Posting> {
-    let purpose = prop_oneof![Just(PostingPurpose::Trade), Just(PostingPurpose::Fee), Just(PostingPurpose::Reward)];
+    let purpose = sample::select(vec![
+        PostingPurpose::Trade,
+        PostingPurpose::Fee,
+        PostingPurpose::Reward,
+        PostingPurpose::Reserve,
+        PostingPurpose::Margin,
+        PostingPurpose::Variation,
+    ]);
     (bytes(), instrument(), positive(), any::<bool>(), purpose).prop_map(
         |(account, instrument, amount, debit, purpose)| Posting {
             account: AccountId(account),
@@ -123,24 +133,34 @@ fn trade(bank: &MemberId, institution: &MemberId) -> impl Strategy<Value = Trade
     )
 }
 
+fn order(bank: &MemberId, institution: &MemberId) -> impl Strategy<Value = Order> + use<> {
+    let parts = || (instrument_of(institution), instrument_of(bank));
+    let cancel = (bytes(), parts())
+        .prop_map(|(request, (instrument, cash))| Order::Cancel(Cancel { request: Link(request), instrument, cash }));
+    let payment = (parts(), positive(), any::<bool>()).prop_map(|((instrument, cash), amount, out)| {
+        Order::Margin(MarginPayment { instrument, cash, amount: if out { amount.negated() } else { amount } })
+    });
+    prop_oneof![4 => trade(bank, institution).prop_map(Order::Trade), 1 => cancel, 1 => payment]
+}
+
 pub fn request() -> impl Strategy<Value = Request> {
     let members = (member(), member());
     let parties = members.prop_flat_map(|(bank, institution)| {
-        let trade = trade(&bank, &institution);
-        (Just(bank), Just(institution), trade)
+        let order = order(&bank, &institution);
+        (Just(bank), Just(institution), order)
     });
     let last = (identities(), option::of(any::<u64>()), option::of(vec(any::<u8>(), 0..=1024)));
     (bytes(), bytes(), 1..=u64::MAX, parties, last).prop_map(
-        |(network, account, counter, (bank, institution, trade), (identities, expires, referral))| Request {
+        |(network, account, counter, (bank, institution, order), (identities, expires, referral))| Request {
             network: NetworkId(network),
             account: AccountId(account),
             counter,
             bank,
             institution,
-            trade,
+            referral: referral.filter(|_| order.trade().is_some()),
+            order,
             identities,
             expires,
-            referral,
         },
     )
 }
@@ -157,7 +177,9 @@ fn terms(bank: &MemberId) -> impl Strategy<Value = CreditTerms> + use<> {
 fn act(bank: &MemberId) -> impl Strategy<Value = Act> + use<> {
     let plain = sample::select(vec![Act::Freeze, Act::Unfreeze, Act::Close, Act::RevokeKey]);
     let withdraw = (instrument_of(bank), positive()).prop_map(|(cash, amount)| Act::Withdraw(cash, amount));
-    prop_oneof![plain, withdraw, public_key().prop_map(Act::BindKey), terms(bank).prop_map(Act::SetCredit)]
+    let reclaim =
+        (bytes(), instrument(), positive()).prop_map(|(link, what, amount)| Act::Reclaim(Link(link), what, amount));
+    prop_oneof![plain, withdraw, public_key().prop_map(Act::BindKey), terms(bank).prop_map(Act::SetCredit), reclaim]
 }
 
 pub fn instruction() -> impl Strategy<Value = Instruction> {
@@ -242,33 +264,103 @@ pub fn endorsement() -> impl Strategy<Value = Endorsement> {
     )
 }
 
+fn deal() -> impl Strategy<Value = Deal> {
+    let fee = units().prop_map(|a| amount(a.units().abs()));
+    (positive(), prices(), fee).prop_map(|(quantity, price, fee)| Deal { quantity, price, fee })
+}
+
+/// An outcome with the time that it is of.
+fn outcome() -> impl Strategy<Value = (Outcome, u64)> {
+    let traded = (deal(), any::<u64>()).prop_map(|(deal, at)| (Outcome::Traded(deal), at));
+    let accepted = (0..1_u64 << 60, option::of(0_u64..1_000), 1_000_u64..100_000).prop_map(|(at, cut_off, reclaim)| {
+        let cut_off_ms = cut_off.map(|ms| at + ms);
+        (Outcome::Accepted(Acceptance { cut_off_ms, reclaim_ms: at + reclaim }), at)
+    });
+    prop_oneof![4 => traded, 2 => accepted, 1 => any::<u64>().prop_map(|at| (Outcome::Done, at))]
+}
+
+pub fn settlement() -> impl Strategy<Value = Settlement> {
+    let releases =
+        vec![ReleaseReason::PriceOutsideLimit, ReleaseReason::QuantityOutsideTerms, ReleaseReason::NotExecuted];
+    let closes = vec![CloseReason::Called, CloseReason::Exhausted, CloseReason::Expired];
+    let act = prop_oneof![
+        (deal(), any::<u32>()).prop_map(|(deal, at)| SettlementAct::Fill { deal, priced_ms: at.into() }),
+        sample::select(releases).prop_map(SettlementAct::Release),
+        (prices(), any::<u32>()).prop_map(|(price, at)| SettlementAct::Mark { price, priced_ms: at.into() }),
+        (prices(), any::<u32>(), sample::select(closes)).prop_map(|(price, at, reason)| SettlementAct::Close {
+            price,
+            priced_ms: at.into(),
+            reason,
+        }),
+    ];
+    let links = (bytes(), bytes(), bytes(), bytes(), bytes());
+    (links, member(), act, vec(posting(), 0..8), 1_u64 << 32..=u64::MAX).prop_map(
+        |((network, position, account, parent, listing), institution, act, postings, settled_ms)| Settlement {
+            network: NetworkId(network),
+            institution,
+            position: AccountId(position),
+            account: AccountId(account),
+            parent: Link(parent),
+            listing: Link(listing),
+            act,
+            postings,
+            settled_ms,
+        },
+    )
+}
+
+pub fn position() -> impl Strategy<Value = Position> {
+    let side = prop_oneof![Just(Side::Buy), Just(Side::Sell)];
+    let limits = (option::of(prices()), option::of(positive()), option::of(any::<u64>()));
+    let waiting = ((bytes(), side), positive(), limits, any::<u64>(), any::<u64>()).prop_map(
+        |((request, side), reserved, (limit, fee_max, cut_off_ms), accepted_ms, reclaim_ms)| {
+            let request = Link(request);
+            PositionState::Waiting(Waiting {
+                request,
+                side,
+                reserved,
+                limit,
+                fee_max,
+                accepted_ms,
+                cut_off_ms,
+                reclaim_ms,
+            })
+        },
+    );
+    let margin = (units(), prices(), positive(), any::<u64>(), option::of(any::<u64>())).prop_map(
+        |(quantity, mark, margin, marked_ms, called_ms)| {
+            PositionState::Margin(Margin { quantity, mark, margin, marked_ms, called_ms })
+        },
+    );
+    let state = prop_oneof![waiting, margin];
+    (bytes(), instrument(), instrument(), bytes(), state).prop_map(|(account, instrument, cash, head, state)| {
+        Position { account: AccountId(account), instrument, cash, head: Link(head), state }
+    })
+}
+
 pub fn execution() -> impl Strategy<Value = Execution> {
     let links = (bytes(), bytes(), bytes(), bytes());
-    let fee = units().prop_map(|a| amount(a.units().abs()));
-    let terms = (positive(), prices(), fee, any::<u64>());
-    let outcome = option::of(sample::select(vec![
+    let referral = option::of(sample::select(vec![
         ReferralOutcome::Rewarded,
         ReferralOutcome::Invalid,
         ReferralOutcome::LimitReached,
         ReferralOutcome::Unfunded,
     ]));
-    let last = (holdings(), outcome);
-    (links, member(), terms, vec(posting(), 1..8), last).prop_map(
-        |((network, endorsement, account, listing), institution, terms, postings, (holdings, outcome))| {
-            let (quantity, price, fee, at) = terms;
+    let last = (holdings(), referral);
+    (links, member(), outcome(), vec(posting(), 1..8), last).prop_map(
+        |((network, endorsement, account, listing), institution, outcome, postings, (holdings, referral))| {
+            let (outcome, executed_ms) = outcome;
             Execution {
                 network: NetworkId(network),
                 endorsement: Link(endorsement),
                 institution,
                 account: AccountId(account),
                 listing: Link(listing),
-                quantity,
-                price,
-                fee,
+                outcome,
                 postings,
                 holdings,
-                executed_ms: at,
-                referral: outcome,
+                executed_ms,
+                referral,
             }
         },
     )
@@ -330,7 +422,14 @@ pub fn listing() -> impl Strategy<Value = Listing> {
                 replaces: None,
             };
             let Some((kind, quoted_in, (isin, status, terms, replaces))) = other else { return currency };
-            let (quoted_in, terms, replaces) = (Some(quoted_in), Some(terms), replaces.map(Link));
+            let margin =
+                Dealing::Margin(MarginTerms { initial_basis_points: 1_200, maintenance_basis_points: 900, call_s: 60 });
+            let dealing = match kind {
+                InstrumentKind::Future => margin,
+                InstrumentKind::Fund | InstrumentKind::Trust if decimals % 2 == 0 => Dealing::Forward,
+                _ => Dealing::Spot,
+            };
+            let (quoted_in, terms, replaces) = (Some(quoted_in), Some(Terms { dealing, ..terms }), replaces.map(Link));
             Listing { kind, quoted_in, isin, status, terms, replaces, ..currency }
         },
     )
@@ -360,6 +459,7 @@ fn trade_terms() -> impl Strategy<Value = Terms> {
             credit_level_min,
             risk_class,
             lock_up_days,
+            dealing: Dealing::Spot,
         },
     )
 }
@@ -433,7 +533,7 @@ pub fn account_state() -> impl Strategy<Value = AccountState> {
         (Just(bank), terms)
     });
     let statuses = vec![AccountStatus::Open, AccountStatus::Frozen, AccountStatus::Closed];
-    let last = (digest(), sample::select(statuses));
+    let last = (digest(), sample::select(statuses), any::<u64>());
     (bytes(), bank, option::of(public_key()), bytes(), counts, holdings(), last).prop_map(
         |(account, (bank, credit), key, head, (sequence, counter, received, absorbed), holdings, last)| AccountState {
             account: AccountId(account),
@@ -448,6 +548,7 @@ pub fn account_state() -> impl Strategy<Value = AccountState> {
             credits_digest: last.0,
             status: last.1,
             credit,
+            positions: last.2,
         },
     )
 }

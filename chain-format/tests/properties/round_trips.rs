@@ -14,6 +14,7 @@ use stemma_chain_format::header::Header;
 use stemma_chain_format::holdings::Holdings;
 use stemma_chain_format::keys;
 use stemma_chain_format::listing::Terms;
+use stemma_chain_format::position::Position;
 use stemma_chain_format::record::{Record, Signed};
 use stemma_chain_format::referral;
 use stemma_chain_format::request::Side;
@@ -61,6 +62,17 @@ proptest! {
     #[test]
     fn openings(record in any_::opening()) {
         entry(&Entry::Opening(Box::new(signed(&record))));
+    }
+
+    #[test]
+    fn settlements(record in any_::settlement()) {
+        entry(&Entry::Settlement(Box::new(signed(&record))));
+    }
+
+    #[test]
+    fn positions(position in any_::position()) {
+        plain(&position);
+        assert!(cbor::encode(&position).len() <= Position::BYTES_MAX);
     }
 
     #[test]

@@ -6,14 +6,18 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use stemma_chain_format::chain::Entry;
+use stemma_chain_format::dealing::fill;
 use stemma_chain_format::endorsement::CreditTerms;
 use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::instrument::InstrumentId;
-use stemma_chain_format::ledger::Ledger;
+use stemma_chain_format::ledger::{Ledger, Parts};
 use stemma_chain_format::member::OwnAccount;
+use stemma_chain_format::position::{PositionState, waiting_key};
 use stemma_chain_format::request::{Side, Size};
 use stemma_chain_format::servicing::Act as Service;
+use stemma_chain_format::settlement::{CloseReason, ReleaseReason, SettlementAct};
 
+use crate::common::positions::{SettlePlan, accepted, cancelled, margin_paid};
 use crate::common::{Customer, Order, Plan, ServicePlan, World, amount, cash_of, instrument_of, price};
 
 const CUSTOMERS: [&str; 3] = ["alice", "bob", "carol"];
@@ -44,13 +48,42 @@ enum Act {
         instructed: bool,
         absorb: usize,
     },
+    /// An order for the fund that is dealt in forward.
+    Order {
+        customer: usize,
+        sell: bool,
+        size: i128,
+        limit: Option<u64>,
+    },
+    /// A trade of the future.
+    Future {
+        customer: usize,
+        sell: bool,
+        quantity: i128,
+        mantissa: u64,
+    },
+    /// Something that is asked of one of a customer's positions: to cancel it, to pay into it or out of it, to take it back.
+    Ask {
+        customer: usize,
+        which: usize,
+        units: i128,
+    },
+    /// A position is settled at a price.
+    Settle {
+        which: usize,
+        act: usize,
+        mantissa: u64,
+    },
+    Wait {
+        ms: u64,
+    },
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn trade() -> impl Strategy<Value = Act> {
     let who = 0..CUSTOMERS.len();
     let what = (who.clone(), any::<bool>(), any::<bool>(), any::<bool>());
     let terms = (1_i128..400_000, 1_u64..200_000, 0_u8..4, 0_i128..200);
-    let trade = (what, terms, option::of((who.clone(), 1_i128..2_000)), 0_usize..4).prop_map(
+    (what, terms, option::of((who.clone(), 1_i128..2_000)), 0_usize..4).prop_map(
         |((customer, broker, sell, by_cash), (size, mantissa, scale, fee), reward, absorb)| Act::Trade {
             customer,
             broker,
@@ -63,12 +96,36 @@ fn act() -> impl Strategy<Value = Act> {
             reward,
             absorb,
         },
-    );
+    )
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let who = 0..CUSTOMERS.len();
     let issue =
         (any::<bool>(), vec((0_usize..6, 1_i128..100_000), 1..5)).prop_map(|(bank_b, to)| Act::Issue { bank_b, to });
     let serve = (who, 0_usize..6, 0_i128..100_000, any::<bool>(), 0_usize..4)
         .prop_map(|(customer, act, size, instructed, absorb)| Act::Serve { customer, act, size, instructed, absorb });
-    prop_oneof![6 => trade, 1 => issue, 2 => serve]
+    prop_oneof![6 => trade(), 1 => issue, 2 => serve, 8 => position_act()]
+}
+
+fn position_act() -> impl Strategy<Value = Act> {
+    let who = 0..CUSTOMERS.len();
+    let order = (who.clone(), any::<bool>(), 1_i128..300_000, option::of(500_u64..2_000))
+        .prop_map(|(customer, sell, size, limit)| Act::Order { customer, sell, size, limit });
+    let future = (who.clone(), any::<bool>(), 1_i128..200, 500_u64..2_000)
+        .prop_map(|(customer, sell, quantity, mantissa)| Act::Future { customer, sell, quantity, mantissa });
+    let ask = (who, 0_usize..8, -50_000_i128..50_000).prop_map(|(customer, which, units)| Act::Ask {
+        customer,
+        which,
+        units,
+    });
+    let settle = (0_usize..8, 0_usize..5, 500_u64..2_000).prop_map(|(which, act, mantissa)| Act::Settle {
+        which,
+        act,
+        mantissa,
+    });
+    let wait = (1_u64..100_000_000).prop_map(|ms| Act::Wait { ms });
+    prop_oneof![3 => order, 3 => future, 2 => ask, 5 => settle, 1 => wait]
 }
 
 fn customer(world: &World, at: usize) -> Customer {
@@ -112,7 +169,70 @@ fn entry(world: &World, act: &Act) -> Option<Entry> {
             let plan = ServicePlan::new(world, customer, act).instructed(*instructed).absorb(*absorb);
             Entry::decode(&plan.bytes()).ok()
         }
+        Act::Order { customer: at, sell, size, limit } => {
+            let (side, size) = match sell {
+                true => (Side::Sell, Size::Quantity(amount(*size))),
+                false => (Side::Buy, Size::Cash(amount(*size))),
+            };
+            let limit = limit.map(|limit| price(limit, 0));
+            let order = Order::new(customer(world, *at), "fund-house", side);
+            let order = Order { code: Some("NEXT"), size, limit, ..order };
+            Entry::decode(&accepted(world, order, None).bytes()).ok()
+        }
+        Act::Future { customer: at, sell, quantity, mantissa } => {
+            let order = Order {
+                code: Some("FUT"),
+                size: Size::Quantity(amount(*quantity)),
+                price: price(*mantissa, 0),
+                fee: 250,
+                ..Order::new(customer(world, *at), "broker", if *sell { Side::Sell } else { Side::Buy })
+            };
+            Entry::decode(&Plan::new(world, order).bytes()).ok()
+        }
+        Act::Ask { customer: at, which, units } => asked(world, customer(world, *at), *which, *units),
+        Act::Settle { which, act, mantissa } => settled(world, *which, *act, *mantissa),
+        Act::Wait { .. } => None,
     }
+}
+
+fn asked(world: &World, customer: Customer, which: usize, units: i128) -> Option<Entry> {
+    let mine: Vec<_> = world.ledger.positions_of(&customer.account).collect();
+    let (_, position) = *mine.get(which % mine.len().max(1))?;
+    let plan = match (&position.state, which % 2) {
+        (PositionState::Margin(_), _) => margin_paid(world, customer, "broker", &position.instrument, units),
+        (PositionState::Waiting(waiting), 0) => {
+            let (instrument, _) = position.holdings().next().unwrap();
+            let act = Service::Reclaim(waiting.request, instrument.clone(), waiting.reserved);
+            return Entry::decode(&ServicePlan::new(world, customer, act).bytes()).ok();
+        }
+        (PositionState::Waiting(waiting), _) => {
+            let order = Order { code: Some("NEXT"), ..Order::new(customer, "fund-house", Side::Buy) };
+            cancelled(world, &order, waiting.request)
+        }
+    };
+    Entry::decode(&plan.bytes()).ok()
+}
+
+fn settled(world: &World, which: usize, act: usize, mantissa: u64) -> Option<Entry> {
+    let all: Vec<_> = world.ledger.positions().collect();
+    let (key, position) = *all.get(which % all.len().max(1))?;
+    let (price, priced_ms) = (price(mantissa, 0), world.ledger.head().time_ms + 400);
+    let act = match (&position.state, act) {
+        (PositionState::Waiting(_), 0) => SettlementAct::Release(ReleaseReason::NotExecuted),
+        (PositionState::Waiting(waiting), _) => {
+            let listing = &world.ledger.listing(&position.instrument).unwrap().listing;
+            match fill(waiting, price, listing).unwrap() {
+                Ok(deal) => SettlementAct::Fill { deal, priced_ms },
+                Err(reason) => SettlementAct::Release(reason),
+            }
+        }
+        (PositionState::Margin(_), 0 | 1) => SettlementAct::Mark { price, priced_ms },
+        (PositionState::Margin(_), act) => {
+            let reason = [CloseReason::Called, CloseReason::Exhausted, CloseReason::Expired][act - 2];
+            SettlementAct::Close { price, priced_ms, reason }
+        }
+    };
+    Entry::decode(&SettlePlan::new(world, *key, act).bytes()).ok()
 }
 
 fn receiver(world: &World, at: usize) -> AccountId {
@@ -147,9 +267,21 @@ fn added_up(world: &World) -> BTreeMap<(AccountId, InstrumentId), i128> {
             }
             Entry::Servicing(service) => {
                 let record = service.servicing.record();
-                if let Service::Withdraw(cash, amount) = &record.act {
-                    add(record.account, cash, -amount.units());
-                    add(world.own(record.bank.as_str(), OwnAccount::Settlement), cash, amount.units());
+                match &record.act {
+                    Service::Withdraw(cash, amount) => {
+                        add(record.account, cash, -amount.units());
+                        add(world.own(record.bank.as_str(), OwnAccount::Settlement), cash, amount.units());
+                    }
+                    Service::Reclaim(request, instrument, amount) => {
+                        add(record.account, instrument, amount.units());
+                        add(waiting_key(&world.network(), request), instrument, -amount.units());
+                    }
+                    _ => {}
+                }
+            }
+            Entry::Settlement(settlement) => {
+                for posting in &settlement.record().postings {
+                    add(posting.account, &posting.instrument, posting.amount.units());
                 }
             }
             Entry::Opening(_) | Entry::Listing(_) => {}
@@ -159,7 +291,7 @@ fn added_up(world: &World) -> BTreeMap<(AccountId, InstrumentId), i128> {
     sums
 }
 
-/// What every account has by the ledger, with what waits for it.
+/// What every account and every position has by the ledger, with what waits for it.
 fn held(world: &World) -> BTreeMap<(AccountId, InstrumentId), i128> {
     let mut sums = BTreeMap::new();
     for account in world.ledger.accounts() {
@@ -169,12 +301,19 @@ fn held(world: &World) -> BTreeMap<(AccountId, InstrumentId), i128> {
             *sums.entry((id, instrument.clone())).or_insert(0) += amount.units();
         }
     }
+    for (key, position) in world.ledger.positions() {
+        for (instrument, amount) in position.holdings() {
+            *sums.entry((*key, instrument.clone())).or_insert(0) += amount.units();
+        }
+    }
     sums.retain(|_, units| *units != 0);
     sums
 }
 
-fn instruments() -> [InstrumentId; 4] {
-    [cash_of("bank-a"), cash_of("bank-b"), instrument_of("broker"), instrument_of("fund-house")]
+fn instruments() -> Vec<InstrumentId> {
+    let others = ["fund-house/NEXT", "broker/FUT"].map(|text| text.parse().unwrap());
+    let usual = [cash_of("bank-a"), cash_of("bank-b"), instrument_of("broker"), instrument_of("fund-house")];
+    usual.into_iter().chain(others).collect()
 }
 
 /// Only issuers are below zero, and no customer is: nobody is given a credit line.
@@ -185,13 +324,23 @@ fn nobody_owes(world: &World) {
             let may = issuer.is_some_and(|member| instrument.is_issued_by(member));
             assert!(may || !amount.is_negative(), "{} {instrument} {amount}", account.state.account);
         }
+        let open = world.ledger.positions_of(&account.state.account).count();
+        assert_eq!(account.state.positions, open as u64);
+    }
+    for (key, position) in world.ledger.positions() {
+        let put_up = position.amount_of(&position.cash);
+        assert!(!put_up.is_negative(), "{key} {put_up}");
     }
 }
 
 /// The ledger rebuilt from its parts, as a node does when it starts, stands at the same root.
 fn rebuilt_equals(world: &World) {
-    let (accounts, listings) = (world.ledger.accounts().cloned(), world.ledger.listings().cloned());
-    let rebuilt = Ledger::from_parts(world.registry.clone(), accounts, listings, world.ledger.head());
+    let parts = Parts {
+        accounts: world.ledger.accounts().cloned().collect(),
+        listings: world.ledger.listings().cloned().collect(),
+        positions: world.ledger.positions().map(|(key, position)| (*key, position.clone())).collect(),
+    };
+    let rebuilt = Ledger::from_parts(world.registry.clone(), parts, world.ledger.head());
     assert_eq!(rebuilt.root(), world.ledger.root());
 }
 
@@ -202,17 +351,21 @@ fn bundles_prove_the_ledger(world: &World) {
         let proved = world.bundle(account).verify(&world.file).unwrap();
         let stored = world.ledger.account(&account).unwrap();
         assert_eq!(proved.account, stored.state);
+        assert!(proved.positions.iter().eq(world.ledger.positions_of(&account).map(|(_, position)| position)));
         assert!(proved.waiting.iter().eq(&stored.inbox));
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_made_and_nothing_is_lost(acts in vec(act(), 1..16)) {
-        let mut world = World::funded();
+    fn nothing_is_made_and_nothing_is_lost(acts in vec(act(), 1..24)) {
+        let mut world = World::with_positions();
         for act in &acts {
+            if let Act::Wait { ms } = act {
+                world.later(*ms);
+            }
             let Some(entry) = entry(&world, act) else { continue };
             let before = world.ledger.root();
             if world.commit(vec![entry]).is_err() {
@@ -230,7 +383,7 @@ proptest! {
 
     /// Trades of different accounts commute: in one block or in many, and in either order, they leave the same holdings.
     #[test]
-    fn accounts_do_not_wait_for_each_other(first in act(), second in act()) {
+    fn accounts_do_not_wait_for_each_other(first in trade(), second in trade()) {
         let world = World::traded();
         let trades = |act: &Act| matches!(act, Act::Trade { customer, .. } if *customer == 0);
         prop_assume!(trades(&first) && !trades(&second));

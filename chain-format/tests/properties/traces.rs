@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::hash::AccountId;
+use stemma_chain_format::ledger::Draft;
 use stemma_chain_format::request::{Side, Size};
 use stemma_chain_format::validate::{VerifiedEntry, verify_entry};
 
@@ -59,7 +60,7 @@ proptest! {
     fn a_refused_entry_leaves_none(places in vec((0_usize..6, 0_usize..6), 1..8)) {
         let world = World::traded();
         let (good, bad) = (good(&world), bad(&world));
-        let (mut clean, mut tried) = (world.ledger.draft(), world.ledger.draft());
+        let (mut clean, mut tried) = (drafted(&world), drafted(&world));
         for at in 0..=good.len() {
             for (_, which) in places.iter().filter(|(place, _)| *place == at) {
                 prop_assert!(tried.apply(&bad[*which]).is_err());
@@ -72,8 +73,13 @@ proptest! {
         let (clean, tried) = (clean.finish(), tried.finish());
         prop_assert_eq!(&clean.accounts, &tried.accounts);
         prop_assert_eq!(&clean.listings, &tried.listings);
+        prop_assert_eq!(&clean.positions, &tried.positions);
         prop_assert_eq!(clean.root(), tried.root());
     }
+}
+
+fn drafted(world: &World) -> Draft<'_> {
+    world.ledger.draft(world.ledger.head().time_ms + 1_000)
 }
 
 /// A draft that is dropped leaves the ledger as it was.
@@ -81,7 +87,7 @@ proptest! {
 fn a_dropped_draft_leaves_none() {
     let world = World::traded();
     let root = world.ledger.root();
-    let mut draft = world.ledger.draft();
+    let mut draft = drafted(&world);
     good(&world).iter().for_each(|entry| draft.apply(entry).unwrap());
     assert_ne!(draft.finish().root(), root);
     assert_eq!(world.ledger.root(), root);

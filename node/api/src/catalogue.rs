@@ -56,6 +56,24 @@ pub struct TermsView {
     pub risk_class: u8,
     /// For so many days after a purchase what was bought is not sold. Default 0.
     pub lock_up_days: u16,
+    /// How it is dealt in: `spot`, at once and in full; `forward`, at the next price; `margin`, for futures. Never changes. Default
+    /// spot.
+    pub dealing: String,
+    /// What a futures position puts up; there exactly for `margin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin: Option<MarginView>,
+}
+
+/// What a futures position must put up, in basis points of its value, rounded up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MarginView {
+    /// When it is opened or grows, and to end a call; 1 to 10,000.
+    pub initial_basis_points: u16,
+    /// Below this at a mark, more is called for; 1 to the initial.
+    pub maintenance_basis_points: u16,
+    /// How long a call stands before the position may be closed out, in seconds, at most 30 days.
+    pub call_s: u32,
 }
 
 impl Default for TermsView {
@@ -71,6 +89,8 @@ impl Default for TermsView {
             credit_level_min: 0,
             risk_class: 1,
             lock_up_days: 0,
+            dealing: "spot".to_owned(),
+            margin: None,
         }
     }
 }
@@ -158,6 +178,9 @@ pub struct DryRun {
 pub struct DryRunView {
     /// Whether every rule holds now.
     pub would_execute: bool,
+    /// `traded`, or `accepted` where it would wait for its price.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub outcome: Option<String>,
     /// Smallest units that would change hands.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub quantity: Option<String>,
@@ -170,6 +193,9 @@ pub struct DryRunView {
     /// The fee, in smallest units of cash.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fee: Option<String>,
+    /// What would be put up, or given back, as margin, in smallest units of cash.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub margin: Option<String>,
     /// The cash that pays or is received.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cash: Option<String>,

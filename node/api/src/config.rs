@@ -295,6 +295,9 @@ pub struct ConditionsConfig {
     pub order_amount_max: BTreeMap<String, String>,
     /// For so many seconds after a trade, an order of the account for the very same is refused as a repetition. Default 0: none is.
     pub duplicate_window_s: u64,
+    /// An order that waits for its price may be taken back by its bank so many days after its cut-off, or after it was taken where
+    /// it has none; from 1 to 30. Default 7.
+    pub wait_days: u16,
 }
 
 impl Default for ConditionsConfig {
@@ -305,6 +308,7 @@ impl Default for ConditionsConfig {
             position_max: BTreeMap::new(),
             order_amount_max: BTreeMap::new(),
             duplicate_window_s: 0,
+            wait_days: 7,
         }
     }
 }

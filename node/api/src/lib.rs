@@ -9,6 +9,7 @@ pub mod config;
 mod error;
 pub mod events;
 pub mod moment;
+pub mod positions;
 pub mod prices;
 pub mod qr;
 pub mod reports;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::positions::{AcceptedView, PositionView};
 pub use promotion::{PromotionView, ReferralView, SubmitPromotion};
 
 /// Instruments and amounts; amounts are decimal strings of smallest units.
@@ -95,7 +96,7 @@ pub struct BlockView {
 pub struct ChainView {
     /// Id.
     pub id: String,
-    /// chain, opening, issuance or listing.
+    /// chain, opening, issuance, listing, servicing or settlement.
     pub kind: String,
     /// The height at which it was committed.
     pub height: u64,
@@ -133,6 +134,9 @@ pub struct AccountView {
     pub waiting: Amounts,
     /// Both together.
     pub total: Amounts,
+    /// Orders that wait for their price, and futures.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub positions: Vec<PositionView>,
     /// The height that this is true at.
     pub height: u64,
 }
@@ -170,6 +174,11 @@ pub enum ServiceAct {
     },
     /// The bank trusts the customer so far from now on.
     SetCredit(CreditView),
+    /// What an order reserves that waited for its price too long comes back to the account.
+    Reclaim {
+        /// The request that asked for it, 64 hexadecimal digits.
+        request: String,
+    },
 }
 
 /// A page of account ids.
@@ -327,9 +336,15 @@ pub struct RequestView {
     /// The height at which it was committed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub height: Option<u64>,
-    /// What was executed.
+    /// What became of a committed order: `traded`, `accepted` to wait for its price, or `done` (cancelled, a margin paid).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub outcome: Option<String>,
+    /// At what it was traded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub executed: Option<ExecutedView>,
+    /// How long it waits for its price, and what became of it then.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub accepted: Option<AcceptedView>,
     /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refusal: Option<RefusalView>,

@@ -10,7 +10,7 @@ use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::promotion::Promotion;
 use stemma_chain_format::record::Signed;
-use stemma_chain_format::request::{IdentityClaim, Request, Side, Size, Trade};
+use stemma_chain_format::request::{IdentityClaim, MarginPayment, Order, Request, Side, Size, Trade};
 use stemma_chain_format::servicing::Act;
 
 use crate::store::OrderKind;
@@ -111,25 +111,30 @@ impl Asked {
     }
 
     /// The amount of cash at stake, where it is bounded beforehand: the cash asked for, the most that a limited purchase
-    /// costs, or what is paid out.
+    /// costs, what is paid into or out of a margin, or what is paid out.
     pub(super) fn amount(&self, ledger: &Ledger) -> Option<Amount> {
         match self {
-            Self::Trade(signed) => {
-                let Trade { side, size, limit, instrument, .. } = &signed.record().trade;
-                match (size, side, limit) {
-                    (Size::Cash(cash), ..) => Some(*cash),
-                    (Size::Quantity(quantity), Side::Buy, Some(limit)) => {
-                        let decimals = ledger.listing(instrument)?.listing.decimals;
-                        limit.cost(*quantity, decimals, Rounding::Up).ok()
-                    }
-                    (Size::Quantity(_), ..) => None,
-                }
-            }
+            Self::Trade(signed) => match &signed.record().order {
+                Order::Trade(trade) => trade_amount(trade, ledger),
+                Order::Cancel(_) => None,
+                Order::Margin(MarginPayment { amount, .. }) => Some((*amount).max(amount.negated())),
+            },
             Self::Instruction(signed) => match &signed.record().act {
                 Act::Withdraw(_, amount) => Some(*amount),
                 _ => None,
             },
             Self::Promotion(_) => None,
         }
+    }
+}
+
+fn trade_amount(trade: &Trade, ledger: &Ledger) -> Option<Amount> {
+    match (trade.size, trade.side, trade.limit) {
+        (Size::Cash(cash), ..) => Some(cash),
+        (Size::Quantity(quantity), Side::Buy, Some(limit)) => {
+            let decimals = ledger.listing(&trade.instrument)?.listing.decimals;
+            limit.cost(quantity, decimals, Rounding::Up).ok()
+        }
+        (Size::Quantity(_), ..) => None,
     }
 }

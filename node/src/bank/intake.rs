@@ -458,7 +458,7 @@ pub(super) fn institution_holds(record: &Request, ledger: &Ledger) -> Result<(),
         let found = role.map_or_else(|| format!("{institution}, no member"), |role| format!("{institution}, {role}"));
         return Err(no(Why::UnknownInstitution, "an institution of this network", found));
     }
-    for instrument in [&record.trade.instrument, &record.trade.cash] {
+    for instrument in [record.order.instrument(), record.order.cash()] {
         if ledger.listing(instrument).is_none() {
             return Err(no(Why::UnknownInstrument, "a listed instrument", instrument));
         }

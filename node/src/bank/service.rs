@@ -91,7 +91,7 @@ impl Bank {
         effects: &mut Vec<RoleEffect>,
     ) -> Result<(), No> {
         let Some(row) = self.open.get(link) else { return Ok(()) };
-        let entry = self.servicing(row, ledger)?;
+        let entry = self.servicing(row, ledger, now_ms)?;
         let Entry::Servicing(service) = entry.entry() else { return Ok(()) };
         let bytes = service.servicing.bytes().to_vec();
         let Some(row) = self.open.get_mut(link) else { return Ok(()) };
@@ -104,7 +104,7 @@ impl Bank {
         Ok(())
     }
 
-    fn servicing(&self, row: &OrderRow, ledger: &Ledger) -> Result<VerifiedEntry, No> {
+    fn servicing(&self, row: &OrderRow, ledger: &Ledger, now_ms: u64) -> Result<VerifiedEntry, No> {
         let account = ledger.account(&row.account);
         let account = account.ok_or_else(|| no(Why::UnknownAccount, "an open account", row.account))?;
         let (act, instruction) = asked(row).map_err(beyond)?;
@@ -112,6 +112,9 @@ impl Bank {
         let mut holdings = absorbed_into(&account.state.holdings, &absorbed).map_err(beyond)?;
         if let Act::Withdraw(instrument, amount) = &act {
             holdings.add(instrument, amount.negated()).map_err(beyond)?;
+        }
+        if let Act::Reclaim(_, instrument, amount) = &act {
+            holdings.add(instrument, *amount).map_err(beyond)?;
         }
         let record = Servicing {
             network: self.network,
@@ -127,7 +130,7 @@ impl Bank {
         let servicing = Signed::sign(record, &self.key).map_err(beyond)?;
         let entry = Entry::Servicing(Box::new(Service { instruction, servicing }));
         let entry = validate::verify_entry(entry, ledger.registry()).map_err(not_possible)?;
-        ledger.draft().apply(&entry).map_err(not_possible)?;
+        ledger.admits(&entry, now_ms).map_err(not_possible)?;
         Ok(entry)
     }
 }

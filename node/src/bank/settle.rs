@@ -60,7 +60,7 @@ impl Bank {
         if self.open.get(link).is_none_or(|row| row.state != OrderState::Sent) {
             return;
         }
-        let checked = verdict.and_then(|entry| match ledger.draft().apply(&entry) {
+        let checked = verdict.and_then(|entry| match ledger.admits(&entry, now_ms) {
             // The institution's own cash may still be on its way; the chain then waits in the pool.
             Ok(()) => Ok(entry),
             Err(violation) if violation.rule == Rule::Overdraft => Ok(entry),

@@ -14,7 +14,8 @@ use stemma_chain_format::ledger::Account;
 use stemma_node_api::types::{AccountPage, AccountView, Amounts, CreditView, RequestPage};
 use stemma_node_api::{ApiError, ErrorCode};
 
-use super::orders::view;
+use super::orders::view_settled;
+use super::positions::position;
 use super::{Failure, Json, Path, Query, Shared, id, not_found};
 use crate::error::chain;
 use crate::ledger::account_bundle;
@@ -75,6 +76,7 @@ pub(super) async fn account(
         holdings: amounts(&state.holdings),
         waiting: amounts(&waiting),
         total: amounts(&total),
+        positions: shared.store.positions_of(&account)?.iter().map(position).collect(),
         height,
     }))
 }
@@ -88,9 +90,9 @@ pub(super) async fn bundle(
     Path(text): Path<String>,
 ) -> Result<impl IntoResponse, Failure> {
     let account: AccountId = id("id", &text)?;
-    let (state, proof, height) = shared.call(|reply| Call::Prove { account, reply }).await?;
+    let proved = shared.call(|reply| Call::Prove { account, reply }).await?;
     let store = shared.store.clone();
-    let made = tokio::task::spawn_blocking(move || account_bundle(&store, state, proof, height)).await;
+    let made = tokio::task::spawn_blocking(move || account_bundle(&store, proved)).await;
     let failed = |message: String| Failure::from(ApiError::new(ErrorCode::Internal, message));
     let bundle = made.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(chain(&e)))?;
     Ok(([(CONTENT_TYPE, "application/cbor")], bundle.encode()))
@@ -108,7 +110,8 @@ pub(super) async fn requests(
     if rows.is_empty() && shared.store.account(&account)?.is_none() {
         return Err(unknown(&account));
     }
-    Ok(Json(RequestPage { requests: rows.iter().map(view).collect() }))
+    let requests = rows.iter().map(|row| view_settled(&shared.store, row)).collect::<Result<_, _>>()?;
+    Ok(Json(RequestPage { requests }))
 }
 
 fn unknown(account: &AccountId) -> Failure {

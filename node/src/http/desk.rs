@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use stemma_chain_format::endorsement::CreditTerms;
-use stemma_chain_format::hash::AccountId;
+use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::holdings::Holdings;
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::keys::PublicKey;
@@ -16,7 +16,7 @@ use stemma_node_api::types::{
 
 use super::operator::Operator;
 use super::orders::view;
-use super::{Failure, Json, Path, Shared, id, malformed};
+use super::{Failure, Json, Path, Shared, id, malformed, not_found};
 use crate::bank::QueueShown;
 use crate::node::Call;
 use crate::store::TRADE_ACTIVITY;
@@ -57,6 +57,17 @@ pub(super) async fn act(
                 holdings.add(&instrument, id(currency, line)?).map_err(|e| malformed(e.to_string()))?;
             }
             Act::SetCredit(CreditTerms { level, rules, lines: holdings })
+        }
+        ServiceAct::Reclaim { request } => {
+            let request: Link = id("request", &request)?;
+            let held = shared.store.positions_of(&account)?;
+            let waits = held.iter().find_map(|(_, position)| {
+                let waiting = position.waiting().filter(|waiting| waiting.request == request)?;
+                position.holdings().next().map(|(instrument, _)| (instrument.clone(), waiting.reserved))
+            });
+            let missing = || not_found(format!("no order of the account waits that request {request} asked for"));
+            let (instrument, reserved) = waits.ok_or_else(missing)?;
+            Act::Reclaim(request, instrument, reserved)
         }
     };
     let row = shared.call_to_commit(|reply| Call::Act { account, act, reply }).await?;

@@ -13,6 +13,7 @@ mod openapi;
 mod operator;
 mod orders;
 mod paths;
+mod positions;
 mod prices;
 mod promotions;
 pub mod reports;

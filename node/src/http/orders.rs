@@ -1,16 +1,17 @@
 //! Orders as clients see them: requests, instructions, operators' acts.
 
-use stemma_chain_format::execution::{Execution, Posting, PostingPurpose};
+use stemma_chain_format::execution::{Execution, Outcome, Posting, PostingPurpose};
 use stemma_chain_format::hash::Link;
 use stemma_chain_format::record::Signed;
 use stemma_node_api::types::{
     ExecutedView, OrderKindView, RefusalView, RequestState, RequestView, RewardView, StepView,
 };
 
+use super::positions::{accepted, settled};
 use crate::bank::act_of;
 use crate::base64;
 use crate::node::refusal_of;
-use crate::store::{OrderKind, OrderRow, OrderState};
+use crate::store::{OrderKind, OrderRow, OrderState, Store, StoreError};
 
 /// A row as clients see it.
 pub(super) fn view(row: &OrderRow) -> RequestView {
@@ -18,6 +19,7 @@ pub(super) fn view(row: &OrderRow) -> RequestView {
     let committed = row.execution.as_ref().filter(|_| is_committed);
     let trade = committed.filter(|_| row.kind == OrderKind::Trade);
     let execution = trade.and_then(|bytes| Signed::<Execution>::decode(bytes.to_vec()).ok());
+    let execution = execution.as_ref().map(Signed::record);
     RequestView {
         request: row.link.to_string(),
         kind: match row.kind {
@@ -34,25 +36,40 @@ pub(super) fn view(row: &OrderRow) -> RequestView {
         changed_ms: row.steps.last().map_or(0, |step| step.at_ms),
         chain: committed.map(|bytes| Link::of(bytes).to_string()),
         height: row.height,
-        executed: execution.map(|execution| executed(execution.record())),
+        outcome: execution.map(|execution| execution.outcome.as_str().to_owned()),
+        executed: execution.and_then(executed),
+        accepted: execution.and_then(|execution| match &execution.outcome {
+            Outcome::Accepted(acceptance) => Some(accepted(acceptance)),
+            Outcome::Traded(_) | Outcome::Done => None,
+        }),
         refusal: refusal_view(row),
     }
 }
 
-fn executed(execution: &Execution) -> ExecutedView {
+/// A row as clients see it, with what became of an order that waited.
+pub(super) fn view_settled(store: &Store, row: &OrderRow) -> Result<RequestView, StoreError> {
+    let mut view = view(row);
+    if let Some(accepted) = &mut view.accepted {
+        accepted.settled = settled(store, row)?;
+    }
+    Ok(view)
+}
+
+fn executed(execution: &Execution) -> Option<ExecutedView> {
+    let deal = execution.outcome.deal()?;
     let is_paid = |posting: &&Posting| posting.purpose == PostingPurpose::Reward && posting.amount.is_positive();
     let rewards = execution.postings.iter().filter(is_paid).map(|posting| RewardView {
         account: posting.account.to_string(),
         instrument: posting.instrument.to_string(),
         amount: posting.amount.to_string(),
     });
-    ExecutedView {
-        quantity: execution.quantity.to_string(),
-        price: execution.price.display(0),
-        fee: execution.fee.to_string(),
+    Some(ExecutedView {
+        quantity: deal.quantity.to_string(),
+        price: deal.price.display(0),
+        fee: deal.fee.to_string(),
         referral: execution.referral.map(|outcome| outcome.to_string()),
         rewards: rewards.collect(),
-    }
+    })
 }
 
 /// A row's refusal as clients see it.

@@ -15,7 +15,7 @@ use stemma_node_api::types::{self, RequestView, SubmitInstruction, SubmitRequest
 use zeroize::Zeroizing;
 
 use super::bulk::Bulk;
-use super::orders::view;
+use super::orders::view_settled;
 use super::{Failure, Json, Path, Query, Shared, WAIT_MS_MAX, id, malformed, not_found};
 use crate::bank::HandedIn;
 use crate::bank::identity::Evidence;
@@ -120,13 +120,13 @@ pub(super) async fn request(
 
 async fn finally(shared: &Shared, row: OrderRow, wait_ms: u64) -> Result<Json<RequestView>, Failure> {
     if row.state.is_final() || wait_ms == 0 {
-        return Ok(Json(view(&row)));
+        return Ok(Json(view_settled(&shared.store, &row)?));
     }
     let link = row.link;
     let limit = Duration::from_millis(wait_ms.min(WAIT_MS_MAX));
     match tokio::time::timeout(limit, shared.call(|reply| Call::Await { link, reply })).await {
-        Ok(row) => Ok(Json(view(&row?))),
-        Err(_) => Ok(Json(view(&shared.store.order(&link)?.unwrap_or(row)))),
+        Ok(row) => Ok(Json(view_settled(&shared.store, &row?)?)),
+        Err(_) => Ok(Json(view_settled(&shared.store, &shared.store.order(&link)?.unwrap_or(row))?)),
     }
 }
 

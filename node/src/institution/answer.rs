@@ -4,18 +4,16 @@ use std::sync::Arc;
 
 use stemma_chain_format::amount::Amount;
 use stemma_chain_format::error::Violation;
-use stemma_chain_format::hash::Link;
+use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::refusal::{Refusal, RefusalReason};
-use stemma_chain_format::request::Side;
 use stemma_chain_format::validate::{VerifiedEndorsement, VerifiedEntry};
 
 use super::Institution;
 use super::admit::{Admission, admit};
-use super::case::Case;
-use super::conditions::{Deal, Judge, No};
-use super::rewards::Bonus;
+use super::conditions::No;
+use super::decide::Decision;
 use crate::role::{Answer, QuestionSlot, RoleEffect, shortened};
 use crate::store::{AnswerRow, Reserved, StoreError};
 
@@ -41,10 +39,14 @@ impl Institution {
             effects.push(RoleEffect::Answer { slot, answer });
             return Ok(());
         }
-        let verdict = match admit(&question, ledger) {
-            Admission::Judge => {
-                Case::of(&question, ledger, &self.id).and_then(|case| self.decide(&question, &case, ledger, now_ms))
-            }
+        let position = self.touched(&question, ledger);
+        // What a settlement on its way leaves of the position, only the block tells.
+        let admission = match admit(&question, ledger) {
+            Admission::Judge if position.is_some_and(|key| self.is_under_way(&key)) => Admission::Wait,
+            admission => admission,
+        };
+        let verdict = match admission {
+            Admission::Judge => self.decide(&question, ledger, now_ms),
             Admission::Refuse(no) => Err(no),
             Admission::Wait if self.parked.len() < PARKED_MAX => {
                 self.parked.push((slot, question));
@@ -61,7 +63,7 @@ impl Institution {
             return Ok(());
         }
         let row = match verdict {
-            Ok((deal, bonus)) => self.executed_row(&question, &deal, bonus, now_ms),
+            Ok(decision) => self.executed_row(&question, decision, position, ledger, now_ms),
             Err(no) => self.refused_row(&question, no, now_ms),
         };
         match row {
@@ -80,21 +82,6 @@ impl Institution {
         Ok(())
     }
 
-    /// The deal by every condition, and what the request's referral earns on it.
-    fn decide(
-        &self,
-        question: &VerifiedEndorsement,
-        case: &Case<'_>,
-        ledger: &Ledger,
-        now_ms: u64,
-    ) -> Result<(Deal, Option<Bonus>), No> {
-        let deal = self.judge(case, ledger, now_ms, &mut Judge::default())?;
-        let referral = question.request().record().referral.as_ref();
-        let until = question.endorsement().record().expires;
-        let bonus = self.bonus(referral, (case, &deal), until, ledger, now_ms)?;
-        Ok((deal, bonus))
-    }
-
     /// What was answered before: in this turn, or as the store has it.
     fn answer_to(&self, endorsement: &Link) -> Result<Option<AnswerRow>, StoreError> {
         match self.fresh.get(endorsement) {
@@ -111,18 +98,19 @@ impl Institution {
     fn executed_row(
         &mut self,
         question: &VerifiedEndorsement,
-        deal: &Deal,
-        bonus: Option<Bonus>,
+        decision: Decision,
+        position: Option<AccountId>,
+        ledger: &Ledger,
         now_ms: u64,
     ) -> Result<AnswerRow, Violation> {
-        let execution = self.execute(question, deal, bonus.as_ref(), now_ms)?;
-        let trade = &question.request().record().trade;
-        let pays = trade.side == Side::Sell;
-        let reserved = pays.then(|| Reserved { instrument: trade.cash.clone(), amount: deal.cost });
+        let execution = self.execute(question, &decision, ledger, now_ms)?;
+        let cash = question.request().record().order.cash();
+        let pays = decision.pays.is_positive();
+        let reserved = pays.then(|| Reserved { instrument: cash.clone(), amount: decision.pays });
         let answer = Answer::Executed(execution.bytes().to_vec().into());
         let row = self.row(question, &answer, Some(execution.link()), reserved);
-        let (rewards, referral) = bonus.map_or((Vec::new(), None), |bonus| (bonus.payments, bonus.used));
-        Ok(AnswerRow { rewards, referral, ..row })
+        let (rewards, referral) = decision.bonus.map_or((Vec::new(), None), |bonus| (bonus.payments, bonus.used));
+        Ok(AnswerRow { rewards, referral, position, ..row })
     }
 
     fn refused_row(&mut self, question: &VerifiedEndorsement, no: No, now_ms: u64) -> Result<AnswerRow, Violation> {
@@ -159,6 +147,7 @@ impl Institution {
             reserved,
             rewards: Vec::new(),
             referral: None,
+            position: None,
         }
     }
 
@@ -203,6 +192,7 @@ impl Institution {
     ) -> Result<(), StoreError> {
         for (_, entry) in entries {
             self.release(&entry.id(), effects);
+            self.settled(entry);
         }
         let height = ledger.head().height;
         let outlived: Vec<Link> =
@@ -211,6 +201,7 @@ impl Institution {
         for (slot, question) in std::mem::take(&mut self.parked) {
             self.asked(slot, question, ledger, now_ms, effects)?;
         }
+        self.settle(ledger, now_ms, effects);
         Ok(())
     }
 

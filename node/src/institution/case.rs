@@ -35,9 +35,13 @@ pub(super) struct Case<'c> {
 
 impl<'c> Case<'c> {
     /// The case that a second chain makes, as its bank states it.
-    pub(super) fn of(question: &'c VerifiedEndorsement, ledger: &'c Ledger, own: &MemberId) -> Result<Self, No> {
+    pub(super) fn of(
+        question: &'c VerifiedEndorsement,
+        trade: &'c Trade,
+        ledger: &'c Ledger,
+        own: &MemberId,
+    ) -> Result<Self, No> {
         let endorsement = question.endorsement().record();
-        let trade = &question.request().record().trade;
         Self::new(endorsement.account, trade, &endorsement.holdings, &endorsement.credit, ledger, own)
     }
 

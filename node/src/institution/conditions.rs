@@ -2,7 +2,9 @@
 //! that need one. The rules' data are the listing's terms and the configuration (`[institution.conditions]`).
 
 use stemma_chain_format::amount::{Amount, AmountError, Price, Rounding, decimal, parse_decimal};
-use stemma_chain_format::hash::Link;
+use stemma_chain_format::dealing::Dealing;
+use stemma_chain_format::execution::Acceptance;
+use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::listing::ListingStatus;
 use stemma_chain_format::member::OwnAccount;
@@ -29,14 +31,27 @@ pub(super) fn no(reason: Why, expected: impl ToString, found: impl ToString) -> 
     No { reason, expected: expected.to_string(), found: found.to_string() }
 }
 
+/// What a trade would come to.
+#[derive(Debug)]
+pub(super) enum Judged {
+    /// It is traded.
+    Traded(Deal),
+    /// It is taken, and waits for its price.
+    Accepted(Acceptance),
+}
+
 /// The deal that a trade would be.
 #[derive(Debug)]
 pub(super) struct Deal {
-    pub(super) listing: Link,
     pub(super) quantity: Amount,
     pub(super) price: Price,
+    /// Price times quantity.
     pub(super) cost: Amount,
     pub(super) fee: Amount,
+    /// What goes from the account into the margin of a futures position; below zero, what comes back.
+    pub(super) margin: Option<Amount>,
+    /// What of its own cash the institution pays out.
+    pub(super) pays: Amount,
 }
 
 /// Takes verdicts: of an order that is to be executed the first that does not hold ends it; of a dry run all are kept.
@@ -65,7 +80,12 @@ impl Judge {
     }
 
     /// Asks for a rule; `told` gives what it asks and what was found.
-    fn require(&mut self, reason: Why, holds: bool, told: impl FnOnce() -> (String, String)) -> Result<(), No> {
+    pub(super) fn require(
+        &mut self,
+        reason: Why,
+        holds: bool,
+        told: impl FnOnce() -> (String, String),
+    ) -> Result<(), No> {
         if holds && self.findings.is_none() {
             return Ok(());
         }
@@ -80,9 +100,17 @@ impl Judge {
 }
 
 impl Institution {
-    /// Judges a case by every rule; the deal that it may be.
-    pub(super) fn judge(&self, case: &Case<'_>, ledger: &Ledger, now_ms: u64, judge: &mut Judge) -> Result<Deal, No> {
-        self.before_the_price(case, now_ms, judge)?;
+    /// Judges a case by every rule; what it may come to.
+    pub(super) fn judge(&self, case: &Case<'_>, ledger: &Ledger, now_ms: u64, judge: &mut Judge) -> Result<Judged, No> {
+        match &case.terms.dealing {
+            Dealing::Spot => self.judge_spot(case, ledger, now_ms, judge).map(Judged::Traded),
+            Dealing::Forward => self.judge_forward(case, now_ms, judge).map(Judged::Accepted),
+            Dealing::Margin(_) => self.judge_future(case, ledger, now_ms, judge).map(Judged::Traded),
+        }
+    }
+
+    fn judge_spot(&self, case: &Case<'_>, ledger: &Ledger, now_ms: u64, judge: &mut Judge) -> Result<Deal, No> {
+        self.before_the_price(case, Gate::of_side(case), now_ms, judge)?;
         let price = self.price(case, now_ms, judge)?;
         let deal = size(case, price)?;
         self.with_the_price(case, &deal, ledger, now_ms, judge)?;
@@ -90,13 +118,19 @@ impl Institution {
     }
 
     /// Status, hours, level, suitability, repetition.
-    fn before_the_price(&self, case: &Case<'_>, now_ms: u64, judge: &mut Judge) -> Result<(), No> {
+    pub(super) fn before_the_price(
+        &self,
+        case: &Case<'_>,
+        gate: Gate,
+        now_ms: u64,
+        judge: &mut Judge,
+    ) -> Result<(), No> {
         let (terms, side, level) = (case.terms, case.trade.side, case.credit.level);
         let status = case.listed.listing.status;
         let why = if status == ListingStatus::Suspended { Why::InstrumentSuspended } else { Why::InstrumentClosed };
         let told = || (format!("an instrument open to {side}"), status.to_string());
-        judge.require(why, status.admits(side), told)?;
-        if side == Side::Buy {
+        judge.require(why, gate.is_admitted, told)?;
+        if gate.takes_risk {
             let least = terms.credit_level_min;
             let told = || (format!("credit level {least} or above"), level.to_string());
             judge.require(Why::CreditLevelTooLow, level >= least, told)?;
@@ -147,49 +181,65 @@ impl Institution {
     ) -> Result<(), No> {
         limit_holds(case, deal.price, judge)?;
         let broken = case.terms.bound_broken(case.trade.side, deal.quantity, case.held());
-        let told = || {
-            let within = || "a quantity within the instrument's terms".to_owned();
-            (broken.clone().unwrap_or_else(within), deal.quantity.to_string())
-        };
-        judge.require(Why::QuantityOutsideTerms, broken.is_none(), told)?;
-        if let Some(fee_max) = case.trade.fee_max {
-            let told = || (format!("at most {}", case.money(fee_max)), case.money(deal.fee));
-            judge.require(Why::FeeAboveLimit, deal.fee <= fee_max, told)?;
-        }
-        self.amount_is_allowed(case, deal, judge)?;
+        within_bounds(broken, deal.quantity, judge)?;
+        fee_holds(case, deal.fee, judge)?;
+        self.amount_is_allowed(case, deal.cost, judge)?;
         match case.trade.side {
             Side::Buy => self.can_buy(case, deal, judge),
             Side::Sell => {
                 self.can_sell(case, deal, now_ms, judge)?;
-                self.institution_can(case, deal, ledger, judge)
+                self.institution_can(case, deal.pays, ledger, judge)
             }
         }
     }
 
-    fn amount_is_allowed(&self, case: &Case<'_>, deal: &Deal, judge: &mut Judge) -> Result<(), No> {
+    pub(super) fn amount_is_allowed(&self, case: &Case<'_>, amount: Amount, judge: &mut Judge) -> Result<(), No> {
         let Some(most) = self.config.conditions.order_amount_max.get(case.trade.cash.code()) else { return Ok(()) };
         let most = parse_decimal(most, case.cash_decimals).map_err(|e| misconfigured("order_amount_max", e))?;
-        let told = || (format!("at most {} in one order", case.money(most)), case.money(deal.cost));
-        judge.require(Why::OrderTooLarge, deal.cost <= most, told)
+        let told = || (format!("at most {} in one order", case.money(most)), case.money(amount));
+        judge.require(Why::OrderTooLarge, amount <= most, told)
     }
 
     /// Cash for cost and fee, by the share of the credit line that the level gives; and a position within its cap.
     fn can_buy(&self, case: &Case<'_>, deal: &Deal, judge: &mut Judge) -> Result<(), No> {
+        self.has_cash(case, deal.cost.plus(deal.fee).map_err(range)?, judge)?;
+        self.is_within_cap(case, case.held().plus(deal.quantity).map_err(range)?, judge)
+    }
+
+    /// The account has so much cash to spend.
+    pub(super) fn has_cash(&self, case: &Case<'_>, needed: Amount, judge: &mut Judge) -> Result<(), No> {
         let cash = self.spendable(case)?;
-        let needed = deal.cost.plus(deal.fee).map_err(range)?;
         let told = || (case.money(needed), case.money(cash));
-        judge.require(Why::InsufficientCash, cash >= needed, told)?;
+        judge.require(Why::InsufficientCash, cash >= needed, told)
+    }
+
+    /// A position of so much is within its cap.
+    pub(super) fn is_within_cap(&self, case: &Case<'_>, after: Amount, judge: &mut Judge) -> Result<(), No> {
         let Some(cap) = self.config.conditions.position_max.get(case.trade.instrument.code()) else { return Ok(()) };
         let cap = parse_decimal(cap, case.decimals()).map_err(|e| misconfigured("position_max", e))?;
-        let after = case.held().plus(deal.quantity).map_err(range)?;
         let told = || (format!("a position of at most {}", case.units(cap)), case.units(after));
         judge.require(Why::PositionCapExceeded, after <= cap, told)
     }
 
     fn can_sell(&self, case: &Case<'_>, deal: &Deal, now_ms: u64, judge: &mut Judge) -> Result<(), No> {
+        self.has_units(case, deal.quantity, now_ms, judge)?;
+        let cash = self.spendable(case)?;
+        let after = cash.plus(deal.cost).and_then(|sum| sum.minus(deal.fee)).map_err(range)?;
+        let told = || (case.money(deal.fee), case.money(cash));
+        judge.require(Why::InsufficientCash, !after.is_negative(), told)
+    }
+
+    /// The account has so many units, and they are not locked up.
+    pub(super) fn has_units(
+        &self,
+        case: &Case<'_>,
+        quantity: Amount,
+        now_ms: u64,
+        judge: &mut Judge,
+    ) -> Result<(), No> {
         let held = case.held();
-        let told = || (case.units(deal.quantity), case.units(held));
-        judge.require(Why::InsufficientHoldings, held >= deal.quantity, told)?;
+        let told = || (case.units(quantity), case.units(held));
+        judge.require(Why::InsufficientHoldings, held >= quantity, told)?;
         let days = u64::from(case.terms.lock_up_days);
         if days > 0 {
             let since = now_ms.saturating_sub(days.saturating_mul(moment::DAY_MS));
@@ -197,13 +247,10 @@ impl Institution {
             let bought = rows.iter().filter(|row| row.side == Side::Buy).map(|row| row.quantity);
             let locked = bought.fold(Amount::ZERO, |sum, quantity| sum.plus(quantity).unwrap_or(sum));
             let free = held.minus(locked).unwrap_or_default().max(Amount::ZERO);
-            let told = || (format!("{} held for {days} days", case.units(deal.quantity)), case.units(free));
-            judge.require(Why::LockedUp, free >= deal.quantity, told)?;
+            let told = || (format!("{} held for {days} days", case.units(quantity)), case.units(free));
+            judge.require(Why::LockedUp, free >= quantity, told)?;
         }
-        let cash = self.spendable(case)?;
-        let after = cash.plus(deal.cost).and_then(|sum| sum.minus(deal.fee)).map_err(range)?;
-        let told = || (case.money(deal.fee), case.money(cash));
-        judge.require(Why::InsufficientCash, !after.is_negative(), told)
+        Ok(())
     }
 
     /// Cash at hand and the share of the bank's credit line that counts at the customer's level, rounded down.
@@ -216,17 +263,27 @@ impl Institution {
     }
 
     /// What the institution pays out, it must have, beside what it has promised already.
-    fn institution_can(&self, case: &Case<'_>, deal: &Deal, ledger: &Ledger, judge: &mut Judge) -> Result<(), No> {
-        let cash = &case.trade.cash;
+    pub(super) fn institution_can(
+        &self,
+        case: &Case<'_>,
+        pays: Amount,
+        ledger: &Ledger,
+        judge: &mut Judge,
+    ) -> Result<(), No> {
+        let free = self.free_cash(&case.trade.cash, ledger);
+        let told = || (case.money(pays), case.money(free));
+        judge.require(Why::InstitutionOutOfCash, free >= pays, told)
+    }
+
+    /// The institution's own cash that it has not promised.
+    pub(super) fn free_cash(&self, cash: &InstrumentId, ledger: &Ledger) -> Amount {
         let settlement = own_account(&self.network, &self.id, OwnAccount::Settlement);
         let held = ledger.account(&settlement).map_or(Amount::ZERO, |a| a.state.holdings.get(cash));
         let reserved = self.reserved.get(cash).copied().unwrap_or_default();
-        let free = held.minus(reserved).unwrap_or_default();
-        let told = || (case.money(deal.cost), case.money(free));
-        judge.require(Why::InstitutionOutOfCash, free >= deal.cost, told)
+        held.minus(reserved).unwrap_or_default()
     }
 
-    fn price(&self, case: &Case<'_>, now_ms: u64, judge: &mut Judge) -> Result<Price, No> {
+    pub(super) fn price(&self, case: &Case<'_>, now_ms: u64, judge: &mut Judge) -> Result<Price, No> {
         let code = case.trade.instrument.code();
         let Some(quote) = self.prices.quote(code) else {
             return Err(no(Why::NoPrice, self.prices.missing(code), "none"));
@@ -265,17 +322,44 @@ fn size(case: &Case<'_>, price: Price) -> Result<Deal, No> {
         return Err(no(Why::QuantityOutOfRange, "a cost above 0", case.money(cost)));
     }
     let fee = case.terms.fees.fee(side, cost).map_err(range)?;
-    Ok(Deal { listing: case.listed.link, quantity, price, cost, fee })
+    let pays = if side == Side::Sell { cost } else { Amount::ZERO };
+    Ok(Deal { quantity, price, cost, fee, margin: None, pays })
 }
 
-fn limit_holds(case: &Case<'_>, price: Price, judge: &mut Judge) -> Result<(), No> {
+/// Whether an order may be given at all, and whether it takes risk, so that the customer's level counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gate {
+    pub(super) is_admitted: bool,
+    pub(super) takes_risk: bool,
+}
+
+impl Gate {
+    /// By its side: whoever buys takes risk.
+    pub(super) fn of_side(case: &Case<'_>) -> Self {
+        let side = case.trade.side;
+        Self { is_admitted: case.listed.listing.status.admits(side), takes_risk: side == Side::Buy }
+    }
+}
+
+pub(super) fn limit_holds(case: &Case<'_>, price: Price, judge: &mut Judge) -> Result<(), No> {
     let Some(limit) = case.trade.limit else { return Ok(()) };
-    let (holds, bound) = match case.trade.side {
-        Side::Buy => (price <= limit, "at most"),
-        Side::Sell => (price >= limit, "at least"),
+    let (side, show) = (case.trade.side, |price: Price| price.display(case.cash_decimals));
+    let told = || (format!("{} {}", side.bound(), show(limit)), show(price));
+    judge.require(Why::PriceOutsideLimit, side.admits(&limit, &price), told)
+}
+
+pub(super) fn fee_holds(case: &Case<'_>, fee: Amount, judge: &mut Judge) -> Result<(), No> {
+    let Some(fee_max) = case.trade.fee_max else { return Ok(()) };
+    let told = || (format!("at most {}", case.money(fee_max)), case.money(fee));
+    judge.require(Why::FeeAboveLimit, fee <= fee_max, told)
+}
+
+pub(super) fn within_bounds(broken: Option<String>, quantity: Amount, judge: &mut Judge) -> Result<(), No> {
+    let told = || {
+        let within = || "a quantity within the instrument's terms".to_owned();
+        (broken.clone().unwrap_or_else(within), quantity.to_string())
     };
-    let show = |price: Price| price.display(case.cash_decimals);
-    judge.require(Why::PriceOutsideLimit, holds, || (format!("{bound} {}", show(limit)), show(price)))
+    judge.require(Why::QuantityOutsideTerms, broken.is_none(), told)
 }
 
 pub(super) fn range(e: AmountError) -> No {

@@ -1,53 +1,42 @@
-//! The third chain: price, fee, postings and target holdings, signed.
+//! The third chain: what becomes of the order, its postings and target holdings, signed.
 
-use stemma_chain_format::amount::Amount;
-use stemma_chain_format::error::Violation;
+use stemma_chain_format::dealing::{Decided, Parties, movements};
+use stemma_chain_format::error::{Rule, Violation};
 use stemma_chain_format::execution::{Execution, Posting, PostingPurpose};
-use stemma_chain_format::hash::AccountId;
-use stemma_chain_format::instrument::InstrumentId;
+use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::member::OwnAccount;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::registry::own_account;
-use stemma_chain_format::request::Side;
 use stemma_chain_format::validate::VerifiedEndorsement;
 
 use super::Institution;
-use super::conditions::Deal;
-use super::rewards::Bonus;
+use super::decide::Decision;
 use crate::store::Rewarded;
 
 impl Institution {
-    /// Executes a deal: the postings and the holdings that follow from them.
+    /// Executes a decision: the postings and the holdings that follow from them.
     pub(super) fn execute(
         &self,
         question: &VerifiedEndorsement,
-        deal: &Deal,
-        bonus: Option<&Bonus>,
+        decision: &Decision,
+        ledger: &Ledger,
         now_ms: u64,
     ) -> Result<Signed<Execution>, Violation> {
-        let trade = &question.request().record().trade;
+        let request = question.request();
+        let order = &request.record().order;
         let endorsement = question.endorsement().record();
         let account = endorsement.account;
-        let settlement = own_account(&self.network, &self.id, OwnAccount::Settlement);
-        let fees = own_account(&self.network, &self.id, OwnAccount::Fees);
-        let (units, money) = match trade.side {
-            Side::Buy => (deal.quantity, deal.cost.negated()),
-            Side::Sell => (deal.quantity.negated(), deal.cost),
-        };
-        let mut postings = Vec::with_capacity(6);
-        let mut transfer = |to: AccountId, from: AccountId, instrument: &InstrumentId, amount: Amount, purpose| {
-            for (account, amount) in [(to, amount), (from, amount.negated())] {
-                postings.push(Posting { account, instrument: instrument.clone(), amount, purpose });
-            }
-        };
-        transfer(account, settlement, &trade.instrument, units, PostingPurpose::Trade);
-        transfer(account, settlement, &trade.cash, money, PostingPurpose::Trade);
-        if deal.fee.is_positive() {
-            transfer(account, fees, &trade.cash, deal.fee.negated(), PostingPurpose::Fee);
-        }
+        let unlisted =
+            || Violation::new(Rule::Listing, order.place("instrument"), "a listed instrument", order.instrument());
+        let listed = ledger.listing(order.instrument()).ok_or_else(unlisted)?;
+        let position = self.touched(question, ledger).and_then(|key| ledger.position(&key));
+        let decided = Decided { request: request.link(), order, outcome: &decision.outcome, executed_ms: now_ms };
+        let parties = Parties::of(self.network, account, &self.id);
+        let mut postings = movements(&decided, &parties, &listed.listing, position)?.postings;
         let promotion = own_account(&self.network, &self.id, OwnAccount::Promotion);
-        for Rewarded { account, instrument, amount } in bonus.iter().flat_map(|bonus| &bonus.payments) {
-            transfer(*account, promotion, instrument, *amount, PostingPurpose::Reward);
+        for Rewarded { account, instrument, amount } in decision.bonus.iter().flat_map(|bonus| &bonus.payments) {
+            let between = (*account, promotion);
+            postings.extend(Posting::transfer(between, instrument, *amount, PostingPurpose::Reward));
         }
         let mut holdings = endorsement.holdings.clone();
         for posting in postings.iter().filter(|posting| posting.account == account) {
@@ -58,14 +47,12 @@ impl Institution {
             endorsement: question.endorsement().link(),
             institution: self.id.clone(),
             account,
-            listing: deal.listing,
-            quantity: deal.quantity,
-            price: deal.price,
-            fee: deal.fee,
+            listing: decision.listing,
+            outcome: decision.outcome.clone(),
             postings,
             holdings,
             executed_ms: now_ms,
-            referral: bonus.map(|bonus| bonus.outcome),
+            referral: decision.bonus.as_ref().map(|bonus| bonus.outcome),
         };
         Signed::sign(execution, &self.key)
     }

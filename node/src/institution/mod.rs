@@ -1,22 +1,27 @@
 //! The institution: judges second chains, executes, answers. The same second chain always gets the same answer.
 //!
-//! The road of a question: [`admit`] → [`case`] → [`conditions`] → [`execute`] → [`answer`]; [`try_out`] judges and executes nothing.
+//! The road of a question: [`admit`] → [`case`] → [`conditions`] ([`forward`], [`futures`]) → [`decide`] → [`execute`] → [`answer`];
+//! [`try_out`] judges and executes nothing. What waits for a price is settled by [`settle`].
 
 mod admit;
 mod answer;
 mod case;
 mod conditions;
+mod decide;
 mod execute;
+mod forward;
+mod futures;
 pub mod prices;
 pub mod reports;
 mod rewards;
+mod settle;
 mod try_out;
 
 use std::collections::BTreeMap;
 
 use ed25519_dalek::SigningKey;
 use stemma_chain_format::amount::Amount;
-use stemma_chain_format::hash::{Link, NetworkId};
+use stemma_chain_format::hash::{AccountId, Link, NetworkId};
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::validate::VerifiedEndorsement;
@@ -41,7 +46,9 @@ pub struct Institution {
     fresh: BTreeMap<Link, AnswerRow>,
     /// Own cash set aside for executed chains.
     reserved: BTreeMap<InstrumentId, Amount>,
-    /// Questions about accounts whose chain before is not here yet.
+    /// Positions with a settlement on its way: when it was signed, in Unix milliseconds.
+    settling: BTreeMap<AccountId, u64>,
+    /// Questions about accounts whose chain before is not here yet, or whose position is being settled.
     parked: Vec<(QuestionSlot, VerifiedEndorsement)>,
     next_number: u64,
 }
@@ -77,6 +84,7 @@ impl Institution {
             open: BTreeMap::new(),
             fresh: BTreeMap::new(),
             reserved: BTreeMap::new(),
+            settling: BTreeMap::new(),
             parked: Vec::new(),
             next_number,
         };

@@ -53,6 +53,13 @@ impl From<AmountError> for Without {
     }
 }
 
+impl Bonus {
+    /// Nothing, for a reason.
+    pub(super) const fn without(outcome: Outcome) -> Self {
+        Self { outcome, payments: Vec::new(), used: None }
+    }
+}
+
 impl Institution {
     /// Judges a request's referral for a trade that is to be executed; the chain may commit up to a height.
     ///
@@ -76,7 +83,7 @@ impl Institution {
         if outcome.is_bad_referral() && self.config.rewards.invalid_referral == InvalidReferral::Refuse {
             return Err(no(Why::ReferralRejected, "a referral that holds for this trade, or none", outcome));
         }
-        Ok(Some(Bonus { outcome, payments: Vec::new(), used: None }))
+        Ok(Some(Bonus::without(outcome)))
     }
 
     fn earned(

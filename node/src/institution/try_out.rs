@@ -11,7 +11,7 @@ use stemma_node_api::{ApiError, ErrorCode};
 
 use super::Institution;
 use super::case::Case;
-use super::conditions::{Finding, Judge, No};
+use super::conditions::{Finding, Judge, Judged, No};
 
 impl Institution {
     /// Judges an order by every rule, on what the account holds now with the credits that wait.
@@ -32,19 +32,22 @@ impl Institution {
             cash_decimals = case.cash_decimals;
             self.judge(&case, ledger, now_ms, &mut judge)
         });
-        let (deal, ended) = match judged {
-            Ok(deal) => (Some(deal), None),
-            Err(no) => (None, Some(no)),
+        let (outcome, deal, ended) = match judged {
+            Ok(Judged::Traded(deal)) => (Some("traded"), Some(deal), None),
+            Ok(Judged::Accepted(_)) => (Some("accepted"), None, None),
+            Err(no) => (None, None, Some(no)),
         };
         let mut findings = judge.findings();
         findings.extend(ended.map(|told| Finding { holds: false, told }));
         Ok(DryRunView {
             would_execute: findings.iter().all(|finding| finding.holds),
+            outcome: outcome.map(str::to_owned),
             quantity: deal.as_ref().map(|deal| deal.quantity.to_string()),
             price: deal.as_ref().map(|deal| deal.price.display(cash_decimals)),
             cost: deal.as_ref().map(|deal| deal.cost.to_string()),
             fee: deal.as_ref().map(|deal| deal.fee.to_string()),
-            cash: deal.is_some().then(|| trade.cash.to_string()),
+            margin: deal.as_ref().and_then(|deal| deal.margin).map(|margin| margin.to_string()),
+            cash: outcome.is_some().then(|| trade.cash.to_string()),
             rules: findings.into_iter().map(view).collect(),
         })
     }

@@ -3,6 +3,7 @@
 use ed25519_dalek::SigningKey;
 use stemma_chain_format::amount::Amount;
 use stemma_chain_format::chain::Entry;
+use stemma_chain_format::dealing::{Dealing, MarginTerms};
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::hash::NetworkId;
 use stemma_chain_format::hours::TradingHours;
@@ -13,7 +14,7 @@ use stemma_chain_format::listing::{FeeSchedule, Listing, ListingStatus, Terms};
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::validate::{self, VerifiedEntry};
-use stemma_node_api::catalogue::{ChangeListing, HoursView, InstrumentView, ListInstrument, TermsView};
+use stemma_node_api::catalogue::{ChangeListing, HoursView, InstrumentView, ListInstrument, MarginView, TermsView};
 
 use crate::calendar;
 
@@ -113,7 +114,7 @@ fn signed(record: Listing, key: &SigningKey, ledger: &Ledger) -> Result<Verified
     let made = || {
         let signed = Signed::sign(record, key)?;
         let entry = validate::verify_entry(Entry::Listing(Box::new(signed)), ledger.registry())?;
-        ledger.draft().apply(&entry)?;
+        ledger.admits(&entry, 0)?;
         Ok(entry)
     };
     made().map_err(ListingError::Violation)
@@ -150,7 +151,24 @@ fn terms_of(view: &TermsView) -> Result<Terms, ListingError> {
         credit_level_min: view.credit_level_min,
         risk_class: view.risk_class,
         lock_up_days: view.lock_up_days,
+        dealing: dealing_of(view)?,
     })
+}
+
+fn dealing_of(view: &TermsView) -> Result<Dealing, ListingError> {
+    let malformed = |field, reason: String| Err(ListingError::Malformed { field, reason });
+    match (view.dealing.as_str(), &view.margin) {
+        ("spot", None) => Ok(Dealing::Spot),
+        ("forward", None) => Ok(Dealing::Forward),
+        ("margin", Some(margin)) => Ok(Dealing::Margin(MarginTerms {
+            initial_basis_points: margin.initial_basis_points,
+            maintenance_basis_points: margin.maintenance_basis_points,
+            call_s: margin.call_s,
+        })),
+        ("margin", None) => malformed("terms.margin", "a futures contract says what must be put up".to_owned()),
+        ("spot" | "forward", Some(_)) => malformed("terms.margin", "none but for the dealing margin".to_owned()),
+        (other, _) => malformed("terms.dealing", format!("spot, forward or margin; found {other:?}")),
+    }
 }
 
 fn hours_of(view: &HoursView) -> Result<TradingHours, ListingError> {
@@ -186,6 +204,15 @@ fn terms_view(terms: &Terms) -> TermsView {
         credit_level_min: terms.credit_level_min,
         risk_class: terms.risk_class,
         lock_up_days: terms.lock_up_days,
+        dealing: terms.dealing.as_str().to_owned(),
+        margin: match terms.dealing {
+            Dealing::Margin(margin) => Some(MarginView {
+                initial_basis_points: margin.initial_basis_points,
+                maintenance_basis_points: margin.maintenance_basis_points,
+                call_s: margin.call_s,
+            }),
+            Dealing::Spot | Dealing::Forward => None,
+        },
     }
 }
 

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use stemma_chain_format::account::AccountState;
 use stemma_chain_format::hash::{AccountId, Link};
-use stemma_chain_format::merkle::SparseProof;
 use stemma_chain_format::validate::VerifiedEntry;
 use stemma_node_api::catalogue::{ChangeListing, DryRun, DryRunView, ListInstrument};
 use stemma_node_api::types::{Committed, Market};
 use stemma_node_api::{ApiError, ErrorCode};
 
 use super::event::Issue;
-use super::{Call, CallReply, DAY_NOTE, Node, NodeError};
+use super::{Call, CallReply, DAY_MS_NOTE, DAY_NOTE, Node, NodeError};
 use crate::clock::now_ms;
 use crate::config::Settings;
 use crate::error::chain;
@@ -171,11 +169,9 @@ impl Node {
         institution.try_out(asked, self.state.ledger(), now_ms())
     }
 
-    fn prove(&self, account: &AccountId) -> Result<(AccountState, SparseProof, u64), ApiError> {
-        let ledger = self.state.ledger();
+    fn prove(&self, account: &AccountId) -> Result<ledger::Proved, ApiError> {
         let missing = || ApiError::new(ErrorCode::NotFound, format!("there is no account {account}"));
-        let found = ledger.account(account).ok_or_else(missing)?;
-        Ok((found.state.clone(), ledger.prove(account), ledger.head().height))
+        ledger::proved(self.state.ledger(), account).ok_or_else(missing)
     }
 
     fn market(&self) -> Result<Market, ApiError> {
@@ -184,15 +180,19 @@ impl Node {
 
     fn move_day(&mut self, day: &str) -> Result<Result<Market, ApiError>, NodeError> {
         let Some(institution) = &mut self.institution else { return Ok(Err(wrong_role("institution"))) };
-        let before = institution.prices().day().map(str::to_owned);
-        match institution.prices_mut().set_day(day, now_ms()) {
+        // Setting the same day again publishes nothing anew.
+        if institution.prices().day() == Some(day) {
+            return Ok(self.market());
+        }
+        let now_ms = now_ms();
+        match institution.prices_mut().set_day(day, now_ms) {
             Ok(()) => {}
             Err(e @ ReplayError::NoReplay { .. }) => return Ok(Err(conflict(&e))),
             Err(e) => return Ok(Err(ApiError::new(ErrorCode::NotFound, chain(&e)))),
         }
-        if before.as_deref() != Some(day) {
-            self.store.set_note(DAY_NOTE, day)?;
-        }
+        self.store.set_note(DAY_NOTE, day)?;
+        self.store.set_note(DAY_MS_NOTE, &now_ms.to_string())?;
+        self.settle();
         Ok(self.market())
     }
 }

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use minicbor::bytes::ByteVec;
-use stemma_chain_format::account::AccountState;
 use stemma_chain_format::amount::Amount;
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::member::MemberId;
-use stemma_chain_format::merkle::SparseProof;
 use stemma_chain_format::servicing::Act;
 use stemma_chain_format::validate::{VerifiedEndorsement, VerifiedEntry};
 use stemma_consensus::engine::TimerId;
@@ -26,6 +24,7 @@ use crate::bank::QueueShown;
 use crate::bank::identity::{EnrolError, Enrolment};
 use crate::bank::{HandedIn, IdentityOutcome};
 use crate::institution::prices::{Quoted, Update};
+use crate::ledger::Proved;
 use crate::role::Answer;
 use crate::store::{EnrolmentKind, EnrolmentRow, OrderRow};
 use stemma_net::{NetEvent, ReplyHandle};
@@ -185,12 +184,12 @@ pub enum Call {
         /// Takes what is quoted then, once it is durable.
         reply: CallReply<PricePage>,
     },
-    /// An account's state with its proof.
+    /// An account's state and positions with their proofs.
     Prove {
         /// The account.
         account: AccountId,
-        /// Takes state, proof and the height that they are true at.
-        reply: CallReply<(AccountState, SparseProof, u64)>,
+        /// Takes them.
+        reply: CallReply<Proved>,
     },
 }
 

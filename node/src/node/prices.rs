@@ -55,7 +55,15 @@ impl Node {
             self.store.put_prices(&rows)?;
         }
         institution.prices_mut().take(news);
+        self.settle();
         Ok(())
+    }
+
+    /// Settles what can be settled at the prices that are known.
+    pub(super) fn settle(&mut self) {
+        if let Some(institution) = &mut self.institution {
+            institution.settle(self.state.ledger(), now_ms(), &mut self.effects);
+        }
     }
 
     pub(super) fn price_page(&self) -> Result<PricePage, ApiError> {

@@ -7,23 +7,24 @@ use stemma_chain_format::chain::Entry;
 use stemma_chain_format::endorsement::{Credit, Endorsement};
 use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::instrument::InstrumentId;
-use stemma_chain_format::ledger::{Account, Ledger};
+use stemma_chain_format::ledger::{Account, Ledger, Parts};
 use stemma_chain_format::lineage::Listed;
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::registry::Registry;
 use stemma_consensus::state::CommittedBlock;
 
-use super::{Place, Store, StoreError, activity, book, short, tables};
+use super::{Place, Store, StoreError, activity, book, positions, short, tables};
 
 /// Largest encoding of one credit, in bytes.
 const CREDIT_BYTES_MAX: usize = 256;
 
-/// Writes what a block changes of accounts and listings.
+/// Writes what a block changes of accounts, positions and listings.
 pub(super) fn write_changes(
     txn: &WriteTransaction,
     committed: &CommittedBlock<'_>,
     owner: &MemberId,
 ) -> Result<(), StoreError> {
+    positions::write(txn, committed)?;
     let mut numbers = txn.open_table(tables::NUMBERS)?;
     let mut accounts = txn.open_table(tables::ACCOUNTS)?;
     let mut credits = txn.open_table(tables::CREDITS)?;
@@ -52,6 +53,7 @@ pub(super) fn write_changes(
     let mut listings = txn.open_table(tables::LISTINGS)?;
     let height = committed.block.header.height;
     for (entry, index) in committed.entries.iter().zip(0_u32..) {
+        let place = Place { height, index };
         let (account, sequence) = match entry.entry() {
             Entry::Chain(chain) => {
                 let Endorsement { account, sequence, bank, .. } = chain.endorsement.record();
@@ -63,9 +65,19 @@ pub(super) fn write_changes(
                 if chain.request.record().institution == *owner
                     && let Some(number) = numbers.get(&account.0)?.map(|value| value.value())
                 {
-                    book::write(txn, chain, number, Place { height, index }, committed.block.header.time_ms)?;
+                    book::write(txn, chain, (number, place), committed)?;
                 }
                 (*account, *sequence)
+            }
+            Entry::Settlement(settlement) => {
+                let record = settlement.record();
+                if let Some(number) = numbers.get(&record.account.0)?.map(|value| value.value()) {
+                    positions::note_settlement(txn, number, &record.position, place)?;
+                    if record.institution == *owner {
+                        book::write_settled(txn, settlement, (number, place), committed)?;
+                    }
+                }
+                continue;
             }
             Entry::Servicing(service) => {
                 let record = service.servicing.record();
@@ -98,7 +110,8 @@ impl Store {
         let header = last.block.header;
         let head =
             stemma_chain_format::ledger::Head { height: header.height, block: header.id(), time_ms: header.time_ms };
-        let ledger = Ledger::from_parts(registry, self.load_accounts()?, self.listings()?, head);
+        let parts = Parts { accounts: self.load_accounts()?, listings: self.listings()?, positions: self.positions()? };
+        let ledger = Ledger::from_parts(registry, parts, head);
         let (expected, found) = (header.accounts_root, ledger.root());
         if expected != found {
             let what = format!("balances give the root {found}, block {} certifies {expected}", header.height);

@@ -3,16 +3,19 @@
 //! It follows from the ledger alone, and serves the rules that look back (lock-up, duplicates) and the reports.
 
 use redb::{ReadableTable, WriteTransaction};
-use stemma_chain_format::amount::{Amount, Price};
+use stemma_chain_format::amount::{Amount, Price, Rounding};
 use stemma_chain_format::cbor;
 use stemma_chain_format::chain::Chain;
-use stemma_chain_format::execution::{Posting, PostingPurpose, ReferralOutcome};
+use stemma_chain_format::execution::{Deal, PostingPurpose, ReferralOutcome};
 use stemma_chain_format::hash::{AccountId, Digest, Link};
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::member::MemberId;
+use stemma_chain_format::position::PositionState;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::referral::Referral;
 use stemma_chain_format::request::{Side, Trade};
+use stemma_chain_format::settlement::{Settlement, SettlementAct};
+use stemma_consensus::state::CommittedBlock;
 use stemma_node_api::moment;
 
 use super::accounts::number_of;
@@ -21,11 +24,11 @@ use super::{Place, Store, StoreError, short, tables};
 /// Largest encoding of a row, in bytes.
 const ROW_BYTES_MAX: usize = 16 * 1024;
 
-/// One committed trade.
+/// One committed trade: executed at once, at the next price, or to close a position out.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 #[cbor(map)]
 pub struct BookRow {
-    /// The chain's id.
+    /// The chain's id, or the settlement's.
     #[n(0)]
     pub chain: Link,
     /// The agreed time of its block, in Unix milliseconds.
@@ -85,44 +88,42 @@ pub fn asked(trade: &Trade) -> Digest {
     Digest::of(&cbor::encode(trade))
 }
 
-/// Writes a committed trade of this institution, by the account of this number.
+/// What an instrument that was traded costs at a deal, by its listing: price times quantity, rounded half to even.
+fn cost(deal: &Deal, instrument: &InstrumentId, committed: &CommittedBlock<'_>) -> Result<Amount, StoreError> {
+    let changed = committed.changes.listings.get(instrument);
+    let listed = changed.or_else(|| committed.before.listing(instrument));
+    let decimals = listed.ok_or_else(|| StoreError::Damaged(format!("{instrument} is not listed")))?.listing.decimals;
+    deal.price.cost(deal.quantity, decimals, Rounding::HalfEven).map_err(StoreError::damaged)
+}
+
+/// Writes a committed trade of this institution, by the account of this number; an order that only waits is none yet.
 pub(super) fn write(
     txn: &WriteTransaction,
     chain: &Chain,
-    number: u64,
-    place: Place,
-    time_ms: u64,
+    (number, place): (u64, Place),
+    committed: &CommittedBlock<'_>,
 ) -> Result<(), StoreError> {
     let (request, execution) = (chain.request.record(), chain.execution.record());
-    let trade = &request.trade;
-    // What the account's cash moved by for the trade is its cost, as the ledger has checked.
-    let of_trade =
-        |p: &&Posting| p.account == request.account && p.instrument == trade.cash && p.purpose == PostingPurpose::Trade;
-    let cost = execution.postings.iter().filter(of_trade).try_fold(Amount::ZERO, |sum, p| sum.plus(p.amount));
-    let cost = cost.map_err(StoreError::damaged)?;
-    let cost = if cost.is_negative() { cost.negated() } else { cost };
+    let (Some(trade), Some(deal)) = (request.order.trade(), execution.outcome.deal()) else { return Ok(()) };
+    let cost = cost(deal, &trade.instrument, committed)?;
     let paid = execution.postings.iter().filter(|p| p.purpose == PostingPurpose::Reward && p.amount.is_positive());
     let rewards = paid.map(|p| Rewarded { account: p.account, instrument: p.instrument.clone(), amount: p.amount });
     let row = BookRow {
         chain: chain.execution.link(),
-        time_ms,
+        time_ms: committed.block.header.time_ms,
         account: request.account,
         bank: request.bank.clone(),
         side: trade.side,
         instrument: trade.instrument.clone(),
-        quantity: execution.quantity,
-        price: execution.price,
+        quantity: deal.quantity,
+        price: deal.price,
         cash: trade.cash.clone(),
         cost,
-        fee: execution.fee,
+        fee: deal.fee,
         rewards: rewards.collect(),
         asked: asked(trade),
     };
-    let Place { height, index } = place;
-    txn.open_table(tables::BOOK)?.insert((height, index), cbor::encode(&row).as_slice())?;
-    let instrument = row.instrument.to_string();
-    let key = (number, instrument.as_str(), height, index);
-    txn.open_table(tables::BOOK_ACCOUNTS)?.insert(key, ())?;
+    insert(txn, &row, (number, place))?;
     count_rewards(txn, &row)?;
     if execution.referral == Some(ReferralOutcome::Rewarded)
         && let Some(bytes) = &request.referral
@@ -134,6 +135,65 @@ pub(super) fn write(
         uses.insert(key, before.saturating_add(1))?;
     }
     Ok(())
+}
+
+fn insert(txn: &WriteTransaction, row: &BookRow, (number, place): (u64, Place)) -> Result<(), StoreError> {
+    let Place { height, index } = place;
+    txn.open_table(tables::BOOK)?.insert((height, index), cbor::encode(row).as_slice())?;
+    let instrument = row.instrument.to_string();
+    let key = (number, instrument.as_str(), height, index);
+    txn.open_table(tables::BOOK_ACCOUNTS)?.insert(key, ())?;
+    Ok(())
+}
+
+/// Writes the trade that a settlement of this institution was: an order that waited and was filled, a position closed out.
+pub(super) fn write_settled(
+    txn: &WriteTransaction,
+    settlement: &Signed<Settlement>,
+    (number, place): (u64, Place),
+    committed: &CommittedBlock<'_>,
+) -> Result<(), StoreError> {
+    let record = settlement.record();
+    let Some((side, deal, instrument, cash)) = traded(record, committed) else { return Ok(()) };
+    let bank = committed.changes.accounts.get(&record.account).map(|touched| touched.state.bank.clone());
+    let unknown = || StoreError::Damaged(format!("a settlement of the unknown account {}", record.account));
+    let row = BookRow {
+        chain: settlement.link(),
+        time_ms: committed.block.header.time_ms,
+        account: record.account,
+        bank: bank.ok_or_else(unknown)?,
+        side,
+        quantity: deal.quantity,
+        price: deal.price,
+        cost: cost(&deal, &instrument, committed)?,
+        instrument,
+        cash,
+        fee: deal.fee,
+        rewards: Vec::new(),
+        // Nothing was asked anew: what was is in the chain that opened the position.
+        asked: Digest(settlement.link().0),
+    };
+    insert(txn, &row, (number, place))
+}
+
+/// Side, deal, instrument and cash of the trade that a settlement was, if it was one.
+fn traded(record: &Settlement, committed: &CommittedBlock<'_>) -> Option<(Side, Deal, InstrumentId, InstrumentId)> {
+    let before = committed.before.position(&record.position)?;
+    let (instrument, cash) = (before.instrument.clone(), before.cash.clone());
+    match (&record.act, &before.state) {
+        (SettlementAct::Fill { deal, .. }, PositionState::Waiting(waiting)) => {
+            Some((waiting.side, *deal, instrument, cash))
+        }
+        (SettlementAct::Close { price, .. }, PositionState::Margin(margin)) => {
+            // A long position is closed by selling it, a short one by buying it back.
+            let (side, quantity) = match margin.quantity.is_negative() {
+                true => (Side::Buy, margin.quantity.negated()),
+                false => (Side::Sell, margin.quantity),
+            };
+            Some((side, Deal { quantity, price: *price, fee: Amount::ZERO }, instrument, cash))
+        }
+        _ => None,
+    }
 }
 
 /// Adds a trade's rewards to the sums: of all, of each promoter, of each promoter's day.

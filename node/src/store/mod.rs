@@ -9,6 +9,7 @@ mod blocks;
 mod book;
 mod orders;
 mod outbox;
+mod positions;
 mod prices;
 mod referrals;
 mod snapshot;
@@ -83,7 +84,7 @@ impl StoreError {
 }
 
 /// The version of the tables' layout.
-const LAYOUT_VERSION: u32 = 3;
+const LAYOUT_VERSION: u32 = 4;
 
 /// The store. Clones share it; reads see the last committed transaction and never wait for a write.
 #[derive(Clone)]

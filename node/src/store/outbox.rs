@@ -40,6 +40,9 @@ pub struct AnswerRow {
     /// The referral that it uses, see [`super::use_of`].
     #[n(8)]
     pub referral: Option<Digest>,
+    /// The position that the execution touches.
+    #[n(9)]
+    pub position: Option<AccountId>,
 }
 
 /// An amount that is set aside.

@@ -2,10 +2,11 @@
 
 use redb::{ReadTransaction, ReadableTable};
 use stemma_chain_format::ledger::Account;
+use stemma_chain_format::position::Position;
 use stemma_consensus::sync::SyncedBlock;
 
 use super::book::decode;
-use super::{BookRow, Place, Store, StoreError, accounts, tables};
+use super::{BookRow, Place, Store, StoreError, accounts, positions, tables};
 
 /// Rows that are read at once; between two readings nothing of the store is held.
 const BATCH_COUNT: usize = 1_000;
@@ -145,6 +146,17 @@ impl Snapshot {
             let (number, value) = row?;
             accounts::stored_account(number.value(), value.value(), &credits)
         }))
+    }
+}
+
+impl Snapshot {
+    /// All positions.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn positions(&self) -> Result<impl Iterator<Item = Result<Position, StoreError>> + use<>, StoreError> {
+        let rows = self.txn.open_table(tables::POSITIONS)?.range::<([u8; 32], [u8; 32])>(..)?;
+        Ok(rows.map(|row| positions::decode(row?.1.value())))
     }
 }
 

@@ -4,7 +4,7 @@ use redb::{TableDefinition, WriteTransaction};
 
 use super::StoreError;
 
-/// Notes by name: `owner`, `trading-day`.
+/// Notes by name: `owner`, `trading-day`, `trading-day-ms`.
 pub(super) const META: TableDefinition<'static, &str, &str> = TableDefinition::new("meta");
 
 /// Height → CBOR `[block, certificate, [entry bytes, …]]`, a whole block as one value.
@@ -22,6 +22,10 @@ pub(super) const ACCOUNTS: TableDefinition<'static, u64, &[u8]> = TableDefinitio
 pub(super) const LINEAGES: TableDefinition<'static, (u64, u64), (u64, u32)> = TableDefinition::new("lineages");
 /// (account number, n) → CBOR of the n-th credit that the account received, from 0.
 pub(super) const CREDITS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new("credits");
+/// (account id, position key) → CBOR position. A cache, like the accounts.
+pub(super) const POSITIONS: TableDefinition<'static, ([u8; 32], [u8; 32]), &[u8]> = TableDefinition::new("positions");
+/// (account number, half of a position key, height, index) → nothing: the settlements of an account's positions.
+pub(super) const SETTLEMENTS: TableDefinition<'static, (u64, u128, u64, u32), ()> = TableDefinition::new("settlements");
 /// Instrument → half of its listing's id.
 pub(super) const LISTINGS: TableDefinition<'static, &str, u128> = TableDefinition::new("listings");
 
@@ -87,6 +91,8 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(ACCOUNTS)?;
     txn.open_table(LINEAGES)?;
     txn.open_table(CREDITS)?;
+    txn.open_table(POSITIONS)?;
+    txn.open_table(SETTLEMENTS)?;
     txn.open_table(LISTINGS)?;
     txn.open_table(WAL)?;
     txn.open_table(EVIDENCE)?;

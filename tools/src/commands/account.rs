@@ -13,7 +13,7 @@ use super::service::{self, ServiceCommand};
 use crate::error::{CliError, Exit};
 use crate::node::{NodeArgs, OperatorArgs};
 use crate::output::{Output, pairs};
-use crate::units::{Units, parse_positive};
+use crate::units::{Units, parse_positive, position_line};
 
 /// Arguments of `stemma account`.
 #[derive(Debug, clap::Args)]
@@ -118,6 +118,7 @@ async fn show(args: &ShowArgs, output: &Output) -> Result<(), CliError> {
     if !account.waiting.is_empty() {
         rows.extend(units.lines(&account.waiting).into_iter().map(|line| ("Of it waiting", line)));
     }
+    rows.extend(account.positions.iter().map(|position| ("Position", position_line(position, &units))));
     output.data(&account, &pairs(&rows))
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Subcommand, ValueEnum};
 use stemma_chain_format::amount::{Amount, parse_decimal};
-use stemma_node_api::catalogue::{ChangeListing, HoursView, InstrumentView, ListInstrument, TermsView};
+use stemma_node_api::catalogue::{ChangeListing, HoursView, InstrumentView, ListInstrument, MarginView, TermsView};
 
 use crate::error::{CliError, Exit};
 use crate::node::{NodeArgs, OperatorArgs};
@@ -152,7 +152,60 @@ struct TermsArgs {
     /// For so many days after a purchase what was bought is not sold
     #[arg(long, value_name = "DAYS")]
     lock_up: Option<u16>,
+    #[command(flatten)]
+    dealing: DealingArgs,
 }
+
+/// How an instrument is dealt in; that never changes, the margins of a future may.
+#[derive(Debug, clap::Args)]
+struct DealingArgs {
+    /// Take orders now and execute them at the next price: for funds and trusts
+    #[arg(long, conflicts_with_all = ["initial_margin", "maintenance_margin", "call"])]
+    forward: bool,
+    /// What a futures position puts up, in basis points of its value
+    #[arg(long, value_name = "BASIS-POINTS")]
+    initial_margin: Option<u16>,
+    /// Below this, in basis points of its value, more margin is called for; the initial margin, if not given
+    #[arg(long, value_name = "BASIS-POINTS")]
+    maintenance_margin: Option<u16>,
+    /// How long a margin call stands before the position may be closed out, in seconds; a day, if not given
+    #[arg(long, value_name = "SECONDS")]
+    call: Option<u32>,
+}
+
+impl DealingArgs {
+    fn is_given(&self) -> bool {
+        let margins = self.initial_margin.is_some() || self.maintenance_margin.is_some();
+        self.forward || margins || self.call.is_some()
+    }
+
+    fn onto(&self, terms: &mut TermsView) -> Result<(), CliError> {
+        if self.forward {
+            terms.dealing = "forward".to_owned();
+            return Ok(());
+        }
+        if !self.is_given() {
+            return Ok(());
+        }
+        let before = terms.margin.take();
+        let initial = self.initial_margin.or(before.as_ref().map(|margin| margin.initial_basis_points));
+        let initial_basis_points = initial.ok_or_else(|| {
+            CliError::usage("a future needs an initial margin").help("give --initial-margin, such as 1200 for 12 %")
+        })?;
+        let maintenance = self.maintenance_margin.or(before.as_ref().map(|margin| margin.maintenance_basis_points));
+        let call = self.call.or(before.map(|margin| margin.call_s));
+        terms.dealing = "margin".to_owned();
+        terms.margin = Some(MarginView {
+            initial_basis_points,
+            maintenance_basis_points: maintenance.unwrap_or(initial_basis_points),
+            call_s: call.unwrap_or(DAY_S),
+        });
+        Ok(())
+    }
+}
+
+/// A day, in seconds.
+const DAY_S: u32 = 86_400;
 
 /// Decimals of the cash in which a least fee is written on the command line.
 const FEE_DECIMALS: u8 = 2;
@@ -224,7 +277,8 @@ impl TermsArgs {
         let texts = [lot, min, max, fee_least, zone].into_iter().any(Option::is_some);
         let numbers = fee_buy.is_some() || fee_sell.is_some() || self.lock_up.is_some();
         let levels = self.level.is_some() || self.risk_class.is_some();
-        texts || numbers || levels || self.any_time || !session.is_empty() || !holiday.is_empty()
+        let dealing = self.dealing.is_given();
+        texts || numbers || levels || dealing || self.any_time || !session.is_empty() || !holiday.is_empty()
     }
 
     /// The terms with what was given in the place of what they have.
@@ -251,6 +305,7 @@ impl TermsArgs {
         terms.credit_level_min = self.level.unwrap_or(terms.credit_level_min);
         terms.risk_class = self.risk_class.unwrap_or(terms.risk_class);
         terms.lock_up_days = self.lock_up.unwrap_or(terms.lock_up_days);
+        self.dealing.onto(&mut terms)?;
         Ok(terms)
     }
 
@@ -331,6 +386,17 @@ fn rows(view: &InstrumentView) -> Vec<(&'static str, String)> {
         rows.push(("Credit level", terms.credit_level_min.to_string()));
         rows.push(("Risk class", terms.risk_class.to_string()));
         rows.push(("Lock-up", format!("{} days", terms.lock_up_days)));
+        rows.push((
+            "Dealt in",
+            match (&terms.margin, terms.dealing.as_str()) {
+                (Some(MarginView { initial_basis_points, maintenance_basis_points, call_s }), _) => format!(
+                    "on margin: {initial_basis_points} basis points, at least {maintenance_basis_points} at a mark, \
+                     calls of {call_s} s"
+                ),
+                (None, "forward") => "at the next price".to_owned(),
+                (None, _) => "at once".to_owned(),
+            },
+        ));
     }
     rows.push(("Listing", view.listing.clone()));
     rows

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use stemma_chain_format::hash::AccountId;
+use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::servicing::Act;
@@ -41,6 +41,8 @@ pub enum ServiceCommand {
     BindKey(BindKeyArgs),
     /// Change level and lines of credit, as the bank's operator
     SetCredit(SetCreditArgs),
+    /// Take back what an order reserves that waits for its price too long, as the bank's operator
+    Reclaim(ReclaimArgs),
     /// Have the bank pay cash out, as the customer
     Withdraw(WithdrawArgs),
     /// Bind another key in place of the account's, as the customer
@@ -90,6 +92,20 @@ pub struct SetCreditArgs {
     operator: OperatorArgs,
 }
 
+/// Arguments of `stemma account reclaim`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  stemma account reclaim 4be1… --request 9f2c… --node http://127.0.0.1:8101 \
+    --operator-token-file operator.token\n\nUntil when the institution may still execute it, `stemma account show` tells.")]
+pub struct ReclaimArgs {
+    /// The account's id
+    id: AccountId,
+    /// The order's request
+    #[arg(long)]
+    request: Link,
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
 /// Arguments of `stemma account withdraw`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  stemma account withdraw --node http://127.0.0.1:8101 --key alice.pem \
@@ -134,6 +150,10 @@ pub async fn run(command: ServiceCommand, output: &Output) -> Result<ExitCode, C
         ServiceCommand::SetCredit(args) => {
             let terms = credit(&args).await?;
             act(&args.id, &args.operator, &ServiceAct::SetCredit(terms), output).await
+        }
+        ServiceCommand::Reclaim(args) => {
+            let reclaim = ServiceAct::Reclaim { request: args.request.to_string() };
+            act(&args.id, &args.operator, &reclaim, output).await
         }
         ServiceCommand::Withdraw(args) => withdraw(&args, output).await,
         ServiceCommand::RotateKey(args) => {

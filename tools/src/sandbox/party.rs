@@ -7,7 +7,7 @@ use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::keys::PublicKey;
-use stemma_chain_format::request::{Side, Size, Trade};
+use stemma_chain_format::request::{Order as Asked, Side, Size, Trade};
 use stemma_keystore::SecretKey;
 use stemma_node_api::Client;
 use stemma_node_api::types::{IssueCash, RequestView};
@@ -96,23 +96,37 @@ impl<'c> Party<'c> {
     /// # Errors
     /// The order makes no sense, or the bank can't be reached; a refusal is none.
     pub async fn order(&self, order: Order, genesis: &GenesisFile) -> Result<RequestView, CliError> {
-        let invalid = |error: &dyn std::error::Error| CliError::usage("the order is not valid").caused_by(error);
         let Order { side, instrument, size, referral } = order;
+        let trade = Trade { side, instrument, size, cash: self.cash()?, limit: None, fee_max: None };
+        self.ask(Asked::Trade(trade), referral, genesis).await
+    }
+
+    /// The cash of its bank.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn cash(&self) -> Result<InstrumentId, CliError> {
+        format!("{}/{CURRENCY}", self.bank).parse().map_err(|error| invalid(&error))
+    }
+
+    /// Signs what is asked for, sends it, and waits for its end.
+    ///
+    /// # Errors
+    /// It makes no sense, or the bank can't be reached; a refusal is none.
+    pub async fn ask(
+        &self,
+        asked: Asked,
+        referral: Option<(Vec<u8>, u64)>,
+        genesis: &GenesisFile,
+    ) -> Result<RequestView, CliError> {
         let (referral, expires) = referral.unzip();
         let terms = Terms {
             network: genesis.network(),
             account: self.account,
             bank: self.bank.parse().map_err(|error| invalid(&error))?,
-            institution: instrument.issuer().parse().map_err(|error| invalid(&error))?,
+            institution: asked.instrument().issuer().parse().map_err(|error| invalid(&error))?,
             counter: self.counter().await?,
-            trade: Trade {
-                side,
-                instrument,
-                size,
-                cash: format!("{}/{CURRENCY}", self.bank).parse().map_err(|error| invalid(&error))?,
-                limit: None,
-                fee_max: None,
-            },
+            order: asked,
             referral,
             expires,
         };
@@ -120,4 +134,8 @@ impl<'c> Party<'c> {
         let prepared = prepare(terms, self.key.signing_key(), &own, &random()?).map_err(|e| invalid(&e))?;
         until_final(self.client, &prepared, LIMIT).await
     }
+}
+
+fn invalid(error: &dyn std::error::Error) -> CliError {
+    CliError::usage("the order is not valid").caused_by(error)
 }

@@ -8,7 +8,7 @@ use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::refusal::RefusalReason;
-use stemma_chain_format::request::{Size, Trade};
+use stemma_chain_format::request::{Order as Asked, Size, Trade};
 use stemma_keystore::{Purpose, SecretKey, generate};
 use stemma_node_api::Client;
 use stemma_node_api::types::{AccountView, RequestState, RequestView};
@@ -136,14 +136,14 @@ impl Trader {
             bank: self.bank.parse().map_err(|error| invalid(&error))?,
             institution: order.instrument.issuer().parse().map_err(|error| invalid(&error))?,
             counter,
-            trade: Trade {
+            order: Asked::Trade(Trade {
                 side: order.side,
                 instrument: order.instrument.clone(),
                 size: Size::Quantity(order.quantity),
                 cash,
                 limit: order.limit,
                 fee_max: None,
-            },
+            }),
             referral: None,
             expires: None,
         };

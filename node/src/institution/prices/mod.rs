@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use stemma_node_api::config::{PriceSource, PricesConfig};
+use stemma_node_api::moment;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -99,6 +100,15 @@ impl Prices {
     /// Whether a price is too old to trade at.
     pub fn is_stale(&self, quote: &Quote, now_ms: u64) -> bool {
         self.stale_after_ms.is_some_and(|limit_ms| now_ms.saturating_sub(quote.time_ms) > limit_ms)
+    }
+
+    /// Whether a price settles positions that were last marked at a time: with a replay each day's price does, else the first of a
+    /// later day (UTC).
+    pub fn settles(&self, quote: &Quote, marked_ms: u64) -> bool {
+        match &self.held {
+            Held::Replay(_) => quote.time_ms > marked_ms,
+            Held::Board(_) => quote.time_ms / moment::DAY_MS > marked_ms / moment::DAY_MS,
+        }
     }
 
     /// What is missing where there is no price.

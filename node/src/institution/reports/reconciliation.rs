@@ -9,6 +9,7 @@ use stemma_chain_format::hash::{AccountId, NetworkId};
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::ledger::Account;
 use stemma_chain_format::member::{MemberId, OwnAccount};
+use stemma_chain_format::position::Position;
 use stemma_chain_format::registry::own_account;
 use stemma_chain_format::request::Side;
 use stemma_node_api::reports::{DifferenceRow, ReconciliationReport, Report as _};
@@ -35,6 +36,9 @@ pub fn report(
     }
     for account in snapshot.accounts()? {
         compared.ledger(&account?)?;
+    }
+    for position in snapshot.positions()? {
+        compared.position(&position?)?;
     }
     drop(snapshot);
     let (trades, accounts) = (compared.trades, compared.accounts);
@@ -113,6 +117,15 @@ impl Reconciliation {
             } else if is_own {
                 self.ledger.position(id, instrument, amount)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes a position of the ledger in: what an order reserves, or a futures position has, is still its account's.
+    pub(super) fn position(&mut self, position: &Position) -> Result<(), ReportError> {
+        let held = position.holdings().filter(|(instrument, _)| instrument.is_issued_by(&self.institution));
+        for (instrument, amount) in held {
+            self.ledger.position(position.account, instrument, amount)?;
         }
         Ok(())
     }

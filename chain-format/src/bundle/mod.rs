@@ -1,8 +1,10 @@
 //! Bundles: one file that proves something offline, against the genesis file alone.
 //!
 //! An account bundle proves what an account holds at a certified block, and why: its whole lineage, every credit that it
-//! absorbed with the entry that gave it, and the account's leaf under the certified root. The numbered steps of
+//! absorbed with the entry that gave it, what became of its positions, and their and the account's leaves under the certified root. The numbered steps of
 //! [`AccountBundle::verify`] are those of `spec/bundle.md`.
+
+mod derive;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,12 +16,14 @@ use crate::certificate::CertifiedHeader;
 use crate::chain::{Chain, Entry};
 use crate::endorsement::Credit;
 use crate::error::{Rule, Violation, ensure, same};
+use crate::execution::Posting;
 use crate::genesis::GenesisFile;
 use crate::hash::{AccountId, Digest, Link, NetworkId};
 use crate::instrument::InstrumentId;
 use crate::limits::BUNDLE_BYTES_MAX;
-use crate::lineage::{self, Listed};
+use crate::lineage::Listed;
 use crate::merkle::SparseProof;
+use crate::position::Position;
 use crate::registry::Registry;
 use crate::servicing::Act;
 use crate::validate::{self, VerifiedEntry};
@@ -55,10 +59,32 @@ pub struct AccountBundle {
     /// The entries that gave the credits, each once, in the order of first use.
     #[n(7)]
     pub sources: Vec<ByteVec>,
-    /// The listings that executions name and those of the cash that paid, each once, in the order of first use; of one
-    /// trade, the instrument's first.
+    /// The listings that executions and settlements name and those of the cash that paid, each once, in the order of first use; of one
+    /// entry, the instrument's first. A settlement comes right after the entry that it stands on.
     #[n(8)]
     pub listings: Vec<ByteVec>,
+    /// Every settlement of the account's positions, in the order of the ledger; those that gave credits stand here and not among the
+    /// sources.
+    #[n(9)]
+    pub settlements: Vec<ByteVec>,
+    /// The positions that the account has at the checkpoint, in the order of their keys.
+    #[n(10)]
+    pub positions: Vec<HeldPosition>,
+}
+
+/// A position under the checkpoint's root.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct HeldPosition {
+    /// Its key.
+    #[n(0)]
+    pub key: AccountId,
+    /// Its leaf.
+    #[n(1)]
+    pub position: Position,
+    /// The leaf's path to the checkpoint's root.
+    #[n(2)]
+    pub proof: SparseProof,
 }
 
 /// What a verified bundle proves.
@@ -68,6 +94,8 @@ pub struct Proved {
     pub account: AccountState,
     /// The credits that wait in its inbox there.
     pub waiting: Vec<Credit>,
+    /// Its positions there, in the order of their keys.
+    pub positions: Vec<Position>,
     /// Chains and servicing records in its lineage.
     pub chains: u64,
     /// Signatures that were checked.
@@ -146,17 +174,21 @@ impl AccountBundle {
         let chain = verified(&self.lineage, "lineage")?;
         let sources = verified(&self.sources, "sources")?;
         let listings = verified(&self.listings, "listings")?;
+        let settlements = verified(&self.settlements, "settlements")?;
         // 5. Each credit is a posting of the entry that it names, and all of them give the leaf's digest.
-        self.credits_hold(&sources)?;
-        // 6. Each chain follows the one before, from the opening record to exactly the leaf's state.
+        self.credits_hold(&sources, &settlements)?;
+        // 6. Each entry follows the one before, each settlement the entry that it stands on, from the opening record to exactly the
+        //    leaf's state and the positions under the root.
         let listings = listed(&listings)?;
-        let state = self.derive(&chain, &listings)?;
+        let (state, positions) = derive::derive(self, &chain, &settlements, &listings)?;
+        self.positions_hold(&positions, &header.accounts_root)?;
         state.holdings.must_equal(&self.account.holdings, "account.holdings")?;
         let equal = state == self.account;
         ensure(equal, Rule::Holdings, "account", describe(&state), describe(&self.account))?;
         let absorbed = usize::try_from(state.credits_absorbed).unwrap_or(usize::MAX);
         Ok(Proved {
             waiting: self.credits.get(absorbed..).unwrap_or_default().to_vec(),
+            positions: positions.into_values().collect(),
             chains: state.sequence,
             account: state,
             signatures,
@@ -168,8 +200,9 @@ impl AccountBundle {
         })
     }
 
-    fn credits_hold(&self, sources: &[VerifiedEntry]) -> Result<(), Violation> {
-        let by_id: BTreeMap<Link, &VerifiedEntry> = sources.iter().map(|s| (s.id(), s)).collect();
+    fn credits_hold(&self, sources: &[VerifiedEntry], settlements: &[VerifiedEntry]) -> Result<(), Violation> {
+        let own: BTreeSet<Link> = settlements.iter().map(VerifiedEntry::id).collect();
+        let by_id: BTreeMap<Link, &VerifiedEntry> = sources.iter().chain(settlements).map(|s| (s.id(), s)).collect();
         let mut used = BTreeSet::new();
         let mut first_uses = Vec::with_capacity(sources.len());
         let mut digest = Digest([0; 32]);
@@ -183,7 +216,7 @@ impl AccountBundle {
             let expected = given.map_or("no such posting".to_owned(), |(i, a)| format!("{a} {i}"));
             let found = format!("{} {}", credit.amount, credit.instrument);
             ensure(holds, Rule::Credit, &place, expected, found)?;
-            if used.insert(credit.source) {
+            if !own.contains(&credit.source) && used.insert(credit.source) {
                 first_uses.push(credit.source);
             }
             digest = credit.chained(&digest);
@@ -195,48 +228,20 @@ impl AccountBundle {
         same(Rule::Credit, "account.credits_received", &self.account.credits_received, &received)
     }
 
-    fn derive(&self, lineage: &[VerifiedEntry], listings: &[Listed]) -> Result<AccountState, Violation> {
-        let wrong = |place: &str, expected: &str, found: &str| Violation::new(Rule::Sequence, place, expected, found);
-        let (first, chains) = lineage.split_first().ok_or_else(|| wrong("lineage", "an opening record", "nothing"))?;
-        let Entry::Opening(opening) = first.entry() else {
-            return Err(wrong("lineage[0]", "an opening record", first.entry().kind().as_str()));
-        };
-        let account = AccountId::from(first.id());
-        same(Rule::Account, "lineage[0]", &self.account.account, &account)?;
-        let record = opening.record();
-        let mut state = AccountState::opened(account, record.bank.clone(), record.key, record.credit.clone());
-        // Which credits had arrived before which entry is the ledger's to say; that each was absorbed in order is checked.
-        state.credits_received = self.account.credits_received;
-        state.credits_digest = self.account.credits_digest;
-        let by_link: BTreeMap<Link, &Listed> = listings.iter().map(|listed| (listed.link, listed)).collect();
-        let by_instrument: BTreeMap<&InstrumentId, &Listed> =
-            listings.iter().map(|listed| (&listed.listing.instrument, listed)).collect();
-        let mut used = BTreeSet::new();
-        let mut first_uses = Vec::with_capacity(listings.len());
-        for (index, entry) in chains.iter().enumerate() {
-            let place = format!("lineage[{}]", index.saturating_add(1));
-            let find = |needed: NeededListing<'_>| {
-                let (found, what) = match needed {
-                    NeededListing::Named(link) => (by_link.get(&link).copied(), link.to_string()),
-                    NeededListing::Of(instrument) => (by_instrument.get(instrument).copied(), instrument.to_string()),
-                };
-                found.ok_or_else(|| Violation::new(Rule::Listing, &place, "its listing in the bundle", what))
-            };
-            let absorbed = usize::try_from(state.credits_absorbed).unwrap_or(usize::MAX);
-            let inbox = self.credits.iter().skip(absorbed);
-            let listed = listings_needed(entry.entry()).into_iter().map(find).collect::<Result<Vec<_>, _>>()?;
-            first_uses.extend(listed.iter().map(|listed| listed.link).filter(|link| used.insert(*link)));
-            let next = match (entry.entry(), listed.first()) {
-                (Entry::Chain(chain), Some(listed)) => lineage::follow(&state, chain, inbox, listed),
-                (Entry::Servicing(service), _) => lineage::serve(&state, service, inbox),
-                (other, _) => return Err(wrong(&place, "a chain or servicing", other.kind().as_str())),
-            };
-            state = next.map_err(|v| v.within(&place))?;
+    /// The positions that the account is left with are just those that the bundle shows under the checkpoint's root.
+    fn positions_hold(&self, derived: &BTreeMap<AccountId, Position>, root: &Digest) -> Result<(), Violation> {
+        let (count, expected) = (self.positions.len(), derived.len());
+        ensure(count == expected, Rule::Holdings, "positions", expected, count)?;
+        for (index, (held, (key, position))) in self.positions.iter().zip(derived).enumerate() {
+            let place = format!("positions[{index}]");
+            same(Rule::Holdings, &format!("{place}.key"), key, &held.key)?;
+            let equal = *position == held.position;
+            let told = |position: &Position| format!("{:?} at {}", position.state, position.head);
+            ensure(equal, Rule::Holdings, &format!("{place}.position"), told(position), told(&held.position))?;
+            let leaf = cbor::encode(&held.position);
+            held.proof.verify_present(root, key, &leaf).map_err(|v| v.within(&place))?;
         }
-        let in_order = first_uses.into_iter().eq(listings.iter().map(|listed| listed.link));
-        let expected = "each listing that executions name, and the cash's, once, in the order of first use";
-        ensure(in_order, Rule::Listing, "listings", expected, "others")?;
-        Ok(state)
+        Ok(())
     }
 }
 
@@ -282,8 +287,10 @@ pub fn listings_needed(entry: &Entry) -> Vec<NeededListing<'_>> {
     match entry {
         Entry::Chain(chain) => {
             let Chain { request, execution, .. } = chain.as_ref();
-            vec![NeededListing::Named(execution.record().listing), NeededListing::Of(&request.record().trade.cash)]
+            let (named, cash) = (execution.record().listing, request.record().order.cash());
+            vec![NeededListing::Named(named), NeededListing::Of(cash)]
         }
+        Entry::Settlement(settlement) => vec![NeededListing::Named(settlement.record().listing)],
         Entry::Servicing(service) => match &service.servicing.record().act {
             Act::Withdraw(instrument, _) => vec![NeededListing::Of(instrument)],
             _ => Vec::new(),
@@ -296,11 +303,8 @@ pub fn listings_needed(entry: &Entry) -> Vec<NeededListing<'_>> {
 fn given<'e>(entry: &'e Entry, index: u32, account: &AccountId) -> Option<(&'e InstrumentId, crate::amount::Amount)> {
     let index = usize::try_from(index).ok()?;
     match entry {
-        Entry::Chain(chain) => {
-            let posting = chain.execution.record().postings.get(index)?;
-            let own = posting.account == *account && posting.amount.is_positive();
-            own.then_some((&posting.instrument, posting.amount))
-        }
+        Entry::Chain(chain) => posted(&chain.execution.record().postings, index, account),
+        Entry::Settlement(settlement) => posted(&settlement.record().postings, index, account),
         Entry::Issuance(issuance) => {
             let credit = issuance.record().credits.get(index)?;
             let own = credit.account == *account;
@@ -310,11 +314,21 @@ fn given<'e>(entry: &'e Entry, index: u32, account: &AccountId) -> Option<(&'e I
     }
 }
 
+fn posted<'e>(
+    postings: &'e [Posting],
+    index: usize,
+    account: &AccountId,
+) -> Option<(&'e InstrumentId, crate::amount::Amount)> {
+    let posting = postings.get(index)?;
+    let own = posting.account == *account && posting.amount.is_positive();
+    own.then_some((&posting.instrument, posting.amount))
+}
+
 fn describe(state: &AccountState) -> String {
-    let AccountState { bank, key, sequence, head, counter, credits_absorbed, status, credit, .. } = state;
+    let AccountState { bank, key, sequence, head, counter, credits_absorbed, status, credit, positions, .. } = state;
     let key = key.map_or("revoked".to_owned(), |key| key.to_string());
     format!(
         "bank {bank}, key {key}, sequence {sequence}, head {head}, counter {counter}, {credits_absorbed} credits absorbed, \
-         {status}, credit {credit}"
+         {status}, credit {credit}, {positions} positions"
     )
 }

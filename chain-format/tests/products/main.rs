@@ -10,7 +10,11 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
+
+mod forward;
+mod futures;
 
 use common::{Order, Plan, World, amount, price};
 use stemma_chain_format::chain::Entry;
@@ -35,16 +39,18 @@ fn fees(buy_basis_points: u16, sell_basis_points: u16, least: i128) -> FeeSchedu
     FeeSchedule { buy_basis_points, sell_basis_points, least: amount(least) }
 }
 
+/// What an account has of an instrument, with what waits for it.
+fn held(world: &World, account: &AccountId, instrument: &InstrumentId) -> i128 {
+    let account = world.ledger.account(account).unwrap();
+    let waiting = account.inbox.iter().filter(|credit| credit.instrument == *instrument).map(|c| c.amount.units());
+    account.state.holdings.get(instrument).units() + waiting.sum::<i128>()
+}
+
 /// Trades and gives quantity, cost and fee; cash and units moved by exactly these, and nothing was made or lost.
 fn traded(world: &mut World, order: Order) -> (i128, i128, i128) {
     let (instrument, cash) = (order.instrument(), common::cash_of(order.customer.bank));
     let account = order.customer.account;
     let settlement = world.own(order.institution, OwnAccount::Settlement);
-    let held = |world: &World, account: &AccountId, instrument: &InstrumentId| {
-        let account = world.ledger.account(account).unwrap();
-        let waiting = account.inbox.iter().filter(|credit| credit.instrument == *instrument).map(|c| c.amount.units());
-        account.state.holdings.get(instrument).units() + waiting.sum::<i128>()
-    };
     let before = (held(world, &account, &instrument), held(world, &account, &cash));
     let sold_before = held(world, &settlement, &instrument);
     let entry = order.chain(world);
@@ -53,7 +59,8 @@ fn traded(world: &mut World, order: Order) -> (i128, i128, i128) {
     world.commit(vec![entry]).unwrap();
     let units = held(world, &account, &instrument) - before.0;
     let paid = before.1 - held(world, &account, &cash);
-    let (quantity, fee) = (execution.quantity.units(), execution.fee.units());
+    let deal = execution.outcome.deal().unwrap();
+    let (quantity, fee) = (deal.quantity.units(), deal.fee.units());
     let signed = if order.side == Side::Buy { quantity } else { -quantity };
     assert_eq!(units, signed);
     assert_eq!(held(world, &settlement, &instrument) - sold_before, -signed);
