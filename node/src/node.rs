@@ -266,11 +266,11 @@ impl Node {
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(HEAD_TICKS) {
             self.publish_head();
+            self.settle();
         }
         if let Some(bank) = &mut self.bank {
             bank.tick(now_ms(), &mut self.effects);
         }
-        self.settle();
         Ok(())
     }
 

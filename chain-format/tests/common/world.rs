@@ -279,11 +279,17 @@ impl World {
         self.commit(vec![halted, ended]).unwrap();
     }
 
-    /// The funded world with a fund that is dealt in forward, and a future. Built once, then cloned.
+    /// The funded world with a fund that is dealt in forward, a future and a trust. Built once, then cloned.
     pub fn with_positions() -> Self {
         static LISTED: LazyLock<World> = LazyLock::new(|| {
             let mut world = World::funded();
             world.list_next_and_future();
+            let trust = world.listed("fund-house", "ESTATE", |listing| {
+                listing.kind = InstrumentKind::Trust;
+                let terms = listing.terms.as_mut().unwrap();
+                (terms.lot, terms.quantity_min, terms.credit_level_min) = (amount(10), Some(amount(50)), 2);
+            });
+            world.commit(vec![trust]).unwrap();
             world
         });
         LISTED.clone()

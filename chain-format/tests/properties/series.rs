@@ -1,4 +1,4 @@
-//! Random series of trades, issuances and acts of servicing: nothing is made, nothing is lost, and every road leads to the same state.
+//! Random series of trades of every kind at two institutions, orders that wait, futures, settlements, issuances and acts of servicing: nothing is made, nothing is lost, and every road leads to the same state.
 
 use std::collections::BTreeMap;
 
@@ -21,13 +21,15 @@ use crate::common::positions::{SettlePlan, accepted, cancelled, margin_paid};
 use crate::common::{Customer, Order, Plan, ServicePlan, World, amount, cash_of, instrument_of, price};
 
 const CUSTOMERS: [&str; 3] = ["alice", "bob", "carol"];
+/// What is dealt in at once: a stock, a fund, a trust.
+const SPOT: [(&str, &str); 3] = [("broker", "ACME"), ("fund-house", "GROWTH"), ("fund-house", "ESTATE")];
 
 /// One act, in numbers that a world turns into an entry.
 #[derive(Debug, Clone)]
 enum Act {
     Trade {
         customer: usize,
-        broker: bool,
+        what: usize,
         sell: bool,
         by_cash: bool,
         size: i128,
@@ -81,12 +83,12 @@ enum Act {
 
 fn trade() -> impl Strategy<Value = Act> {
     let who = 0..CUSTOMERS.len();
-    let what = (who.clone(), any::<bool>(), any::<bool>(), any::<bool>());
+    let what = (who.clone(), 0..SPOT.len(), any::<bool>(), any::<bool>());
     let terms = (1_i128..400_000, 1_u64..200_000, 0_u8..4, 0_i128..200);
     (what, terms, option::of((who.clone(), 1_i128..2_000)), 0_usize..4).prop_map(
-        |((customer, broker, sell, by_cash), (size, mantissa, scale, fee), reward, absorb)| Act::Trade {
+        |((customer, what, sell, by_cash), (size, mantissa, scale, fee), reward, absorb)| Act::Trade {
             customer,
-            broker,
+            what,
             sell,
             by_cash,
             size,
@@ -135,12 +137,12 @@ fn customer(world: &World, at: usize) -> Customer {
 /// The act's entry; `None` where it comes to nothing (a size too small for one unit).
 fn entry(world: &World, act: &Act) -> Option<Entry> {
     match act {
-        Act::Trade { customer: at, broker, sell, by_cash, size, mantissa, scale, fee, reward, absorb } => {
-            let size = amount(*size);
+        Act::Trade { customer: at, what, sell, by_cash, size, mantissa, scale, fee, reward, absorb } => {
+            let (size, (institution, code)) = (amount(*size), SPOT[*what]);
             let order = Order {
                 customer: customer(world, *at),
-                institution: if *broker { "broker" } else { "fund-house" },
-                code: None,
+                institution,
+                code: Some(code),
                 side: if *sell { Side::Sell } else { Side::Buy },
                 size: if *by_cash { Size::Cash(size) } else { Size::Quantity(size) },
                 limit: None,
@@ -311,7 +313,7 @@ fn held(world: &World) -> BTreeMap<(AccountId, InstrumentId), i128> {
 }
 
 fn instruments() -> Vec<InstrumentId> {
-    let others = ["fund-house/NEXT", "broker/FUT"].map(|text| text.parse().unwrap());
+    let others = ["fund-house/NEXT", "fund-house/ESTATE", "broker/FUT"].map(|text| text.parse().unwrap());
     let usual = [cash_of("bank-a"), cash_of("bank-b"), instrument_of("broker"), instrument_of("fund-house")];
     usual.into_iter().chain(others).collect()
 }

@@ -34,6 +34,21 @@ fn a_session_has_its_opening_and_not_its_closing() {
 }
 
 #[test]
+fn a_session_ends_at_its_closing() {
+    let zurich = hours("Europe/Zurich", &["mon-fri 09:30-16:00", "sat 18:00-24:00"], &["2026-11-27"]);
+    let end = |moment: &str| session_end(&zurich, ms(moment));
+    assert_eq!(end("2026-11-26T08:30:00Z"), Some(ms("2026-11-26T15:00:00Z")));
+    assert_eq!(end("2026-11-26T14:59:59.999Z"), Some(ms("2026-11-26T15:00:00Z")));
+    assert_eq!(end("2026-11-28T20:00:00Z"), Some(ms("2026-11-28T23:00:00Z")));
+    for outside in ["2026-11-26T15:00:00Z", "2026-11-27T10:00:00Z", "2026-11-29T10:00:00Z"] {
+        assert_eq!(end(outside), None, "{outside}");
+    }
+    // The clock is set back while the session runs: it ends at the second 02:30.
+    let night = hours("Europe/Zurich", &["sun 01:00-03:30"], &[]);
+    assert_eq!(session_end(&night, ms("2026-10-24T23:30:00Z")), Some(ms("2026-10-25T02:30:00Z")));
+}
+
+#[test]
 fn closed_tells_the_local_time_and_the_next_opening() {
     let zurich = hours("Europe/Zurich", &["mon-fri 09:30-16:00"], &[]);
     let closed = is_open(&zurich, ms("2026-11-28T09:05:00Z")).unwrap_err();

@@ -201,7 +201,6 @@ impl Institution {
         for (slot, question) in std::mem::take(&mut self.parked) {
             self.asked(slot, question, ledger, now_ms, effects)?;
         }
-        self.settle(ledger, now_ms, effects);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //!
 //! Nothing is kept of what is on its way: a settlement stands on the position's head, so that of two at most one commits.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use stemma_chain_format::amount::{Amount, AmountError, Price};
@@ -24,7 +25,7 @@ use super::prices::Quote;
 use crate::role::RoleEffect;
 
 /// Most settlements signed in one turn; the others follow with the next.
-const SETTLED_COUNT_MAX: usize = 500;
+const SETTLED_COUNT_MAX: usize = 2_000;
 
 /// A position whose price is there.
 struct Due<'d> {
@@ -36,10 +37,11 @@ struct Due<'d> {
 }
 
 impl Institution {
-    /// Settles what can be settled at the prices that are known.
+    /// Settles what can be settled at the prices that are known: when some come, and once a second for what time makes due.
     pub fn settle(&mut self, ledger: &Ledger, now_ms: u64, effects: &mut Vec<RoleEffect>) {
         self.settling.retain(|_, settled_ms| settled_ms.saturating_add(SETTLEMENT_AGE_MS_MAX) > now_ms);
         let mut room = SETTLED_COUNT_MAX;
+        let touched: BTreeSet<AccountId> = self.open.values().filter_map(|row| row.position).collect();
         let own = ledger.listings().filter(|listed| listed.listing.instrument.is_issued_by(&self.id));
         for listed in own.filter(|listed| has_positions(listed)) {
             let instrument = &listed.listing.instrument;
@@ -50,7 +52,8 @@ impl Institution {
             for (key, position) in ledger.positions_in(instrument) {
                 let cash = ledger.listing(&position.cash).map_or(0, |cash| cash.listing.decimals);
                 let price = Price::parse(&quote.text, cash).ok().filter(Price::is_well_formed);
-                let (Some(price), false) = (price, self.is_under_way(key)) else { continue };
+                let is_under_way = touched.contains(key) || self.settling.contains_key(key);
+                let (Some(price), false) = (price, is_under_way) else { continue };
                 let due = Due { key: *key, position, listed, quote: &quote, price };
                 let Some(entry) = self.settlement(&due, ledger, now_ms) else { continue };
                 self.settling.insert(*key, now_ms);

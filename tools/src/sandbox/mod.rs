@@ -15,6 +15,7 @@ mod orders;
 mod party;
 pub mod plan;
 mod ports;
+mod positions;
 pub mod prices;
 pub mod processes;
 mod products;
@@ -147,7 +148,7 @@ impl Run<'_> {
         }
         self.replay(clients, state).await?;
         promotion::run(clients, self.folder, state, &self.inputs.prices, self.genesis).await?;
-        products::run(clients, self.folder, state, self.genesis).await?;
+        products::run(clients, self.folder, state, &self.inputs.prices, self.genesis).await?;
         let (report, units) = self.report(clients, state).await?;
         output.data(&report, &report.text(&units))?;
         Ok(if report.failures.is_empty() { Exit::Yes } else { Exit::No })

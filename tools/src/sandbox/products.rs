@@ -1,5 +1,6 @@
-//! Other kinds than stocks: a fund, subscribed by amount and redeemed by units, and a trust with a minimum and a lock-up. Their prices
-//! follow from the day's closes: the fund's net asset value is their mean, the trust's price the highest.
+//! Other kinds than stocks: a fund, subscribed by amount and redeemed by units; a trust with a minimum and a lock-up; a fund that is
+//! priced forward and a future (`positions.rs`). Their prices follow from the day's closes: the funds' net asset value and the future's
+//! price are their mean, the trust's price the highest.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +9,14 @@ use stemma_chain_format::amount::{Amount, decimal, parse_decimal};
 use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::request::{Side, Size};
-use stemma_node_api::catalogue::{ListInstrument, TermsView};
-use stemma_node_api::types::RequestState;
+use stemma_node_api::catalogue::{ListInstrument, MarginView, TermsView};
+use stemma_node_api::types::{RequestState, RequestView};
 
 use super::layout::Folder;
 use super::party::{NEWCOMER, Order, Party};
 use super::plan::{BANKS, CASH_DECIMALS, CURRENCY, INSTITUTIONS};
+use super::positions;
+use super::prices::Prices;
 use super::processes::Clients;
 use super::setup;
 use super::state::State;
@@ -23,7 +26,11 @@ use crate::error::CliError;
 const FUND: &str = "INDEX";
 /// The trust, of the second.
 const TRUST: &str = "ESTATE";
-/// Decimals of both and of their prices.
+/// The fund that is priced forward, of the first institution.
+const FORWARD: &str = "NEXT";
+/// The future, of the second.
+const FUTURE: &str = "FUTURE";
+/// Decimals of fund and trust, and of their prices.
 const FUND_DECIMALS: u8 = 4;
 const TRUST_DECIMALS: u8 = 2;
 const PRICE_DECIMALS: u8 = 4;
@@ -41,14 +48,17 @@ pub struct ProductRow {
     pub kind: String,
     /// What was ordered.
     pub order: String,
-    /// `committed`, or why it was refused.
+    /// `committed`, `accepted`, `cancelled`, `fill`, `settled`, or why it was refused.
     pub outcome: String,
     /// The quantity that changed hands, in smallest units.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub quantity: Option<String>,
+    /// The gain that was paid into a future's margin, in smallest units of cash; below zero a loss.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub gain: Option<String>,
 }
 
-/// The price file with the fund's and the trust's prices; unchanged where it has symbols of their names, or other columns first.
+/// The price file with the prices of all four; unchanged where it has symbols of their names, or other columns first.
 pub fn market(prices: &str) -> String {
     if prices.lines().next().map(str::trim) != Some("date,symbol,close") {
         return prices.to_owned();
@@ -57,7 +67,7 @@ pub fn market(prices: &str) -> String {
     for line in prices.lines().skip(1) {
         let mut fields = line.split(',');
         let (Some(date), Some(symbol), Some(close)) = (fields.next(), fields.next(), fields.next()) else { continue };
-        if symbol == FUND || symbol == TRUST {
+        if [FUND, TRUST, FORWARD, FUTURE].contains(&symbol) {
             return prices.to_owned();
         }
         days.entry(date).or_default().extend(parse_decimal(close.trim(), PRICE_DECIMALS).ok());
@@ -70,15 +80,22 @@ pub fn market(prices: &str) -> String {
         let (Some(mean), Some(highest)) = (sum.checked_div(count), closes.iter().max()) else { continue };
         let [mean, highest] = [mean, highest.units()].map(|price| decimal(price, PRICE_DECIMALS));
         text.push_str(&format!("{date},{FUND},{mean}\n{date},{TRUST},{highest}\n"));
+        text.push_str(&format!("{date},{FORWARD},{mean}\n{date},{FUTURE},{mean}\n"));
     }
     text
 }
 
-/// Lists both and trades them, unless that was done before.
+/// Lists them and trades them, unless that was done before.
 ///
 /// # Errors
 /// A node refuses a listing or can't be reached.
-pub async fn run(clients: &Clients, folder: &Folder, state: &mut State, genesis: &GenesisFile) -> Result<(), CliError> {
+pub async fn run(
+    clients: &Clients,
+    folder: &Folder,
+    state: &mut State,
+    prices: &Prices,
+    genesis: &GenesisFile,
+) -> Result<(), CliError> {
     if state.products.is_some() {
         return Ok(());
     }
@@ -108,11 +125,23 @@ pub async fn run(clients: &Clients, folder: &Folder, state: &mut State, genesis:
     }
     rows.push(show.order(("trust", &trust), Side::Buy, units, TRUST_UNITS).await?);
     rows.push(show.order(("trust", &trust), Side::Sell, units, TRUST_UNITS).await?);
+    if let Some(days) = last_two(prices, state) {
+        let named = (named(fund_house, FORWARD)?, named(trustee, FUTURE)?);
+        rows.extend(positions::run(clients, &show, named, days).await?);
+    }
     state.products = Some(rows);
     state.save(&folder.state())
 }
 
-fn listings<'i>(fund_house: &'i str, trustee: &'i str) -> [(&'i str, ListInstrument); 2] {
+/// The last day of the orders and the one before: a price that comes next is shown by going back to that, and forth again.
+fn last_two<'p>(prices: &'p Prices, state: &State) -> Option<[&'p str; 2]> {
+    let last = state.replay.day.as_deref()?;
+    let mut days = prices.days().iter().map(String::as_str).filter(|day| *day <= last).rev();
+    let (last, before) = (days.next()?, days.next()?);
+    Some([before, last])
+}
+
+fn listings<'i>(fund_house: &'i str, trustee: &'i str) -> [(&'i str, ListInstrument); 4] {
     let listing = |code: &str, kind: &str, name: &str, decimals, terms| ListInstrument {
         code: code.to_owned(),
         kind: kind.to_owned(),
@@ -131,9 +160,19 @@ fn listings<'i>(fund_house: &'i str, trustee: &'i str) -> [(&'i str, ListInstrum
         lock_up_days: 90,
         ..TermsView::default()
     };
+    let forward = TermsView { dealing: "forward".to_owned(), ..of_fund.clone() };
+    let of_future = TermsView {
+        fee_least: "250".to_owned(),
+        risk_class: 3,
+        dealing: "margin".to_owned(),
+        margin: Some(MarginView { initial_basis_points: 5_000, maintenance_basis_points: 3_000, call_s: 86_400 }),
+        ..TermsView::default()
+    };
     [
         (fund_house, listing(FUND, "fund", "Index fund over all that is traded", FUND_DECIMALS, of_fund)),
         (trustee, listing(TRUST, "trust", "Estate trust", TRUST_DECIMALS, of_trust)),
+        (fund_house, listing(FORWARD, "fund", "Fund priced forward", FUND_DECIMALS, forward)),
+        (trustee, listing(FUTURE, "future", "Index future", 0, of_future)),
     ]
 }
 
@@ -145,13 +184,15 @@ fn named(institution: &str, code: &str) -> Result<InstrumentId, CliError> {
     format!("{institution}/{code}").parse().map_err(|error| CliError::usage("no instrument").caused_by(&error))
 }
 
-struct Showing<'s> {
-    party: &'s Party<'s>,
-    genesis: &'s GenesisFile,
+/// Who shows it, on which network.
+pub struct Showing<'s> {
+    pub party: &'s Party<'s>,
+    pub genesis: &'s GenesisFile,
 }
 
 impl Showing<'_> {
-    async fn order(
+    /// One order and what came of it.
+    pub async fn order(
         &self,
         (kind, instrument): (&str, &InstrumentId),
         side: Side,
@@ -160,18 +201,24 @@ impl Showing<'_> {
     ) -> Result<ProductRow, CliError> {
         let order = Order { side, instrument: instrument.clone(), size, referral: None };
         let view = self.party.order(order, self.genesis).await?;
-        let outcome = match (view.state, &view.refusal) {
-            (RequestState::Committed, _) => "committed".to_owned(),
-            (_, Some(refusal)) => refusal.reason.clone(),
-            (state, None) => format!("{state:?}").to_lowercase(),
-        };
         Ok(ProductRow {
             instrument: instrument.to_string(),
             kind: kind.to_owned(),
             order: format!("{side} {said}"),
-            outcome,
+            outcome: outcome(&view),
             quantity: view.executed.map(|executed| executed.quantity),
+            gain: None,
         })
+    }
+}
+
+/// What came of an order, in a word.
+pub fn outcome(view: &RequestView) -> String {
+    match (view.state, &view.refusal, view.outcome.as_deref()) {
+        (RequestState::Committed, _, Some(outcome)) if outcome != "traded" => outcome.to_owned(),
+        (RequestState::Committed, ..) => "committed".to_owned(),
+        (_, Some(refusal), _) => refusal.reason.clone(),
+        (state, None, _) => format!("{state:?}").to_lowercase(),
     }
 }
 
@@ -183,7 +230,9 @@ mod tests {
     fn prices_follow_from_the_closes() {
         let closes = "date,symbol,close\n2000-01-01,A,10.00\n2000-01-01,B,20.01\n2000-02-01,A,7\n";
         let expected = "2000-01-01,INDEX,15.0050\n2000-01-01,ESTATE,20.0100\n\
-                        2000-02-01,INDEX,7.0000\n2000-02-01,ESTATE,7.0000\n";
+                        2000-01-01,NEXT,15.0050\n2000-01-01,FUTURE,15.0050\n\
+                        2000-02-01,INDEX,7.0000\n2000-02-01,ESTATE,7.0000\n\
+                        2000-02-01,NEXT,7.0000\n2000-02-01,FUTURE,7.0000\n";
         assert_eq!(market(closes), format!("{closes}{expected}"));
         let own = "date,symbol,close\n2000-01-01,INDEX,1\n";
         assert_eq!(market(own), own);

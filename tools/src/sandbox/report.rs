@@ -7,6 +7,7 @@ use serde::Serialize;
 use stemma_node_api::types::{AccountView, Amounts, RewardView, Status};
 
 use super::checks::Bundle;
+use super::plan::{BANKS, CURRENCY};
 use super::products::ProductRow;
 use super::promotion::Shown;
 use super::state::Tally;
@@ -147,9 +148,13 @@ impl Report {
         if !self.products.is_empty() {
             text.push_str("\nOther kinds than stocks\n");
         }
-        for ProductRow { instrument, kind, order, outcome, quantity } in &self.products {
+        for ProductRow { instrument, kind, order, outcome, quantity, gain } in &self.products {
             let moved = quantity.as_ref().map(|quantity| format!(", {} units", units.show(instrument, quantity)));
-            text.push_str(&format!("  {order} of {kind} {instrument}: {outcome}{}\n", moved.unwrap_or_default()));
+            let [_, bank] = BANKS;
+            let cash = format!("{bank}/{CURRENCY}");
+            let gain = gain.as_ref().map(|gain| format!(", {} into the margin", units.show(&cash, gain)));
+            let more = moved.or(gain).unwrap_or_default();
+            text.push_str(&format!("  {order} of {kind} {instrument}: {outcome}{more}\n"));
         }
         if let Some(promotion) = &self.promotion {
             text.push_str(&format!("\n{}", promotion_text(promotion, units)));

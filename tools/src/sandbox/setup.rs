@@ -284,6 +284,18 @@ impl Limit {
         Ok(())
     }
 
+    /// Pauses before something that is not there yet is looked for again.
+    ///
+    /// # Errors
+    /// The time has passed.
+    pub async fn wait(&self, missing: &str) -> Result<(), CliError> {
+        if self.has_passed() {
+            return Err(CliError::network(missing.to_owned()).help("the same command goes on from the committed state"));
+        }
+        tokio::time::sleep(RETRY_PAUSE).await;
+        Ok(())
+    }
+
     fn has_passed(&self) -> bool {
         self.0.elapsed() > STEP_LIMIT
     }
