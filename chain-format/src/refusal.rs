@@ -138,6 +138,8 @@ reasons! {
     35 OrderTooLarge "order-too-large" "Trade less at once.",
     /// The referral does not hold, and the institution's policy refuses such a trade.
     36 ReferralRejected "referral-rejected" "Trade without the referral, or ask the promoter for another.",
+    /// The institution's own system declined the trade.
+    37 DeclinedByInstitution "declined-by-institution" "Nothing was executed. What was found says why; ask the institution.",
 }
 
 impl fmt::Display for RefusalReason {

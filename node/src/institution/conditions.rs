@@ -30,12 +30,18 @@ pub(super) fn no(reason: Why, expected: impl ToString, found: impl ToString) -> 
 }
 
 /// The deal that a trade would be.
-#[derive(Debug)]
+#[derive(Debug, Clone, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
 pub(super) struct Deal {
+    #[n(0)]
     pub(super) listing: Link,
+    #[n(1)]
     pub(super) quantity: Amount,
+    #[n(2)]
     pub(super) price: Price,
+    #[n(3)]
     pub(super) cost: Amount,
+    #[n(4)]
     pub(super) fee: Amount,
 }
 

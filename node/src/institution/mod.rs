@@ -1,11 +1,14 @@
 //! The institution: judges second chains, executes, answers. The same second chain always gets the same answer.
 //!
-//! The road of a question: [`admit`] → [`case`] → [`conditions`] → [`execute`] → [`answer`]; [`try_out`] judges and executes nothing.
+//! The road of a question: [`admit`] → [`case`] → [`conditions`] → [`back_office`] → [`execute`] → [`answer`]; [`errands`] are kept
+//! where the back office answers later. [`try_out`] judges and executes nothing.
 
 mod admit;
 mod answer;
+pub mod back_office;
 mod case;
 mod conditions;
+mod errands;
 mod execute;
 pub mod prices;
 pub mod reports;
@@ -24,6 +27,9 @@ use stemma_node_api::config::InstitutionConfig;
 
 pub use prices::Prices;
 
+use back_office::BackOffice;
+use errands::Errands;
+
 use crate::role::QuestionSlot;
 use crate::store::{AnswerRow, Store, StoreError};
 
@@ -35,6 +41,9 @@ pub struct Institution {
     config: InstitutionConfig,
     store: Store,
     prices: Prices,
+    /// Who carries out what was judged.
+    back_office: Box<dyn BackOffice>,
+    errands: Errands,
     /// Executed chains that wait for a block: chain id → answer.
     open: BTreeMap<Link, AnswerRow>,
     /// Answers given in this turn, not yet in the store.
@@ -67,6 +76,7 @@ impl Institution {
         store: Store,
     ) -> Result<Self, StoreError> {
         let next_number = store.next_answer_number()?;
+        let back_office = back_office::open(&config.back_office, network, &id);
         let mut institution = Self {
             id,
             network,
@@ -74,6 +84,8 @@ impl Institution {
             config,
             store,
             prices,
+            back_office,
+            errands: Errands::default(),
             open: BTreeMap::new(),
             fresh: BTreeMap::new(),
             reserved: BTreeMap::new(),
@@ -81,7 +93,7 @@ impl Institution {
             next_number,
         };
         for row in institution.store.open_answers()? {
-            institution.reserve(&row);
+            institution.reserve(row.reserved.as_ref());
             if let Some(chain) = row.chain {
                 institution.open.insert(chain, row);
             }
