@@ -14,7 +14,8 @@
 
 use serde_json::json;
 use stemma_chain_format::keys::PublicKey;
-use stemma_node_api::config::{BackOfficeConfig, NodeConfig};
+use stemma_chain_format::request::Side;
+use stemma_node_api::config::{BackOfficeConfig, NodeConfig, RewardAmount, RewardPolicy, RewardsConfig};
 use stemma_node_api::types::{BackOfficeView, RequestState, RequestView};
 use stemma_tests::back_office::{BackOffice, member_key};
 use stemma_tests::books::must_balance;
@@ -356,4 +357,41 @@ async fn while_the_breaker_is_open_orders_wait_at_their_banks() {
     let metrics = network.client(BROKER).metrics().await.unwrap();
     assert!(metrics.contains("stemma_back_office_errands 0\n"), "{metrics}");
     assert!(!network.client("bank-a").metrics().await.unwrap().contains("back_office"));
+}
+
+/// What an order under way would use up, no other order is promised; and a restart forgets none of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_errand_promises_counts_before_it_is_decided() {
+    let customer = Some(RewardAmount::flat(Some("1.00"), 0));
+    let policy = RewardPolicy { instruments: vec!["AAPL".to_owned()], customer, ..RewardPolicy::default() };
+    let rewards = RewardsConfig { policies: vec![policy], ..RewardsConfig::default() };
+    let started = start(|config| config.institution.rewards = rewards.clone()).await;
+    let Some((mut network, office)) = started else { return };
+    let [mut alice, _, mut emeka, mut farah] = NAMES.map(|name| network.customer(name));
+    let once = farah.referral(network.client("bank-b"), AAPL, 1, 500_000).await;
+    let order = |customer: &mut Customer| {
+        let mut terms = customer.terms(Side::Buy, AAPL, 1);
+        terms.referral = Some(once.clone());
+        customer.sign(terms)
+    };
+    office.mood("mute", "ok").await;
+    let of_alice = order(&mut alice);
+    office.executed(&hand_in(&alice, &of_alice).await).await;
+    network.process_mut(BROKER).kill();
+    network.process_mut(BROKER).run();
+    network.connected().await;
+    let of_emeka = order(&mut emeka);
+    office.executed(&hand_in(&emeka, &of_emeka).await).await;
+    office.mood("ok", "ok").await;
+    let mut views = Vec::new();
+    for (customer, order, referral) in [(&alice, &of_alice, "rewarded"), (&emeka, &of_emeka, "exhausted")] {
+        let view = customer.finish(order).await;
+        let executed = view.executed.as_ref().unwrap_or_else(|| panic!("{view:?}"));
+        assert_eq!(executed.referral.as_deref(), Some(referral), "{view:?}");
+        views.push(view);
+    }
+    office.settled(&network, BROKER).await;
+    must_agree(&office, &views);
+    network.agreed().await;
+    must_balance(network.client("auditor")).await;
 }
