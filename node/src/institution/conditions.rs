@@ -30,7 +30,7 @@ pub(super) fn no(reason: Why, expected: impl ToString, found: impl ToString) -> 
 }
 
 /// The deal that a trade would be.
-#[derive(Debug, Clone, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, minicbor::Encode, minicbor::Decode)]
 #[cbor(map)]
 pub(super) struct Deal {
     #[n(0)]

@@ -40,7 +40,7 @@ const WAIT_MS: u64 = 500;
 const JUDGEMENT_BYTES_MAX: usize = 16 * 1024;
 
 /// What an order was judged to be: all that its third chain says beside the question.
-#[derive(Debug, Clone, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, minicbor::Encode, minicbor::Decode)]
 #[cbor(map)]
 pub(super) struct Judgement {
     #[n(0)]

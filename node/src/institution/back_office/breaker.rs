@@ -29,7 +29,8 @@ impl Breaker {
     pub(super) fn would_admit(&self, now_ms: u64) -> bool {
         match self.state {
             State::Closed { .. } => true,
-            State::Open { until_ms } => now_ms >= until_ms,
+            // A clock that went back must not make it longer.
+            State::Open { until_ms } => now_ms >= until_ms || until_ms.saturating_sub(now_ms) > self.cooldown_ms,
             State::Probing => false,
         }
     }
@@ -114,6 +115,13 @@ mod tests {
         breaker.succeeded();
         assert!(breaker.admits(2_500) && breaker.is_closed());
         assert!(!breaker.failed(2_500), "counting begins anew");
+    }
+
+    #[test]
+    fn a_clock_that_went_back_shortens_the_cooldown_and_never_lengthens_it() {
+        let mut breaker = Breaker::new(1, 1_000);
+        assert!(breaker.failed(600_000));
+        assert!(!breaker.would_admit(599_999 + 1) && breaker.admits(0));
     }
 
     #[test]

@@ -107,6 +107,11 @@ impl Http {
         }
     }
 
+    /// No pause is longer than the longest, also where the clock went back meanwhile.
+    fn is_due(&self, due_ms: u64, now_ms: u64) -> bool {
+        due_ms <= now_ms || due_ms.saturating_sub(now_ms) > self.retry_max_ms
+    }
+
     fn pause_ms(&self, failures: u32) -> u64 {
         let doublings = failures.saturating_sub(1);
         self.retry_first_ms.saturating_mul(2_u64.saturating_pow(doublings)).min(self.retry_max_ms)
@@ -133,7 +138,7 @@ impl BackOffice for Http {
         let mut calls = Vec::new();
         while self.calling < CALLS_MAX
             && let Some((due_ms, key)) = self.waiting.first().copied()
-            && due_ms <= now_ms
+            && self.is_due(due_ms, now_ms)
             && self.breaker.admits(now_ms)
         {
             self.waiting.remove(&(due_ms, key));

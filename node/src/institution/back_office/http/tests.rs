@@ -125,6 +125,16 @@ fn after_the_cooldown_an_order_may_be_the_one_call() {
 }
 
 #[test]
+fn a_clock_that_went_back_makes_no_pause_longer() {
+    let mut office = office();
+    office.execute(&instruction(1), 600_000);
+    assert_eq!(called(&mut office, 0), [execution(1)]);
+    hears(&mut office, execution(1), answer(500, ""), 600_000);
+    assert_eq!(called(&mut office, 599_999), []);
+    assert_eq!(called(&mut office, 0), [execution(1)]);
+}
+
+#[test]
 fn calls_at_once_are_bounded() {
     let mut office = office();
     for key in 0..200 {
