@@ -331,13 +331,19 @@ impl Institution {
             self.errands.last_number = self.errands.last_number.max(row.number);
             self.reserve(row.reserved.as_ref());
             let judged = row.judged.as_ref().map(|judged| read_judged(judged, ledger.registry())).transpose()?;
-            if let Some(Ok(Judged { question, judgement })) = &judged {
-                self.back_office.execute(&judgement.instruction(question), now_ms);
+            match &judged {
+                Some(Ok(Judged { question, judgement })) => {
+                    self.back_office.execute(&judgement.instruction(question), now_ms);
+                }
+                Some(Err(violation)) => {
+                    tracing::error!(%key, %violation, "what an errand was made of does not hold any more; it is released");
+                }
+                None => {}
             }
             self.errands.by_key.insert(key, Errand { row, judged: judged.and_then(Result::ok) });
             match state {
                 ErrandState::Asked if self.errands.by_key.get(&key).is_some_and(|errand| errand.judged.is_none()) => {
-                    // The bank's key is another by now: no execution of its question can be valid any more.
+                    // Whoever signed it has another key by now: no execution of it can be valid any more.
                     self.move_errand(&key, ErrandState::Refused, now_ms, effects);
                 }
                 ErrandState::Filled(chain) => {

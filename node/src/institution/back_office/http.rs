@@ -107,9 +107,10 @@ impl Http {
         }
     }
 
-    /// No pause is longer than the longest, also where the clock went back meanwhile.
+    /// No pause is longer than the longest, also where the clock went back meanwhile; and the one call that tells whether an open
+    /// breaker may close does not wait out its own.
     fn is_due(&self, due_ms: u64, now_ms: u64) -> bool {
-        due_ms <= now_ms || due_ms.saturating_sub(now_ms) > self.retry_max_ms
+        due_ms <= now_ms || due_ms.saturating_sub(now_ms) > self.retry_max_ms || !self.breaker.is_closed()
     }
 
     fn pause_ms(&self, failures: u32) -> u64 {

@@ -125,6 +125,23 @@ fn after_the_cooldown_an_order_may_be_the_one_call() {
 }
 
 #[test]
+fn a_long_pause_does_not_make_the_cooldown_longer() {
+    let mut office = office();
+    (office.retry_first_ms, office.retry_max_ms) = (30_000, 30_000);
+    for key in 1..=3 {
+        office.execute(&instruction(key), 0);
+    }
+    assert_eq!(called(&mut office, 0).len(), 3);
+    for key in 1..=3 {
+        hears(&mut office, execution(key), answer(503, ""), 0);
+    }
+    assert_eq!((called(&mut office, 999), called(&mut office, 1_000)), (vec![], vec![execution(1)]));
+    assert!(hears(&mut office, execution(1), filled(1, "10", "25.94"), 1_000).is_some());
+    assert_eq!(called(&mut office, 29_999), [], "the others wait as long as they would have");
+    assert_eq!(called(&mut office, 30_000), [execution(2), execution(3)]);
+}
+
+#[test]
 fn a_clock_that_went_back_makes_no_pause_longer() {
     let mut office = office();
     office.execute(&instruction(1), 600_000);
