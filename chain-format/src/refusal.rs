@@ -138,8 +138,8 @@ reasons! {
     35 OrderTooLarge "order-too-large" "Trade less at once.",
     /// The referral does not hold, and the institution's policy refuses such a trade.
     36 ReferralRejected "referral-rejected" "Trade without the referral, or ask the promoter for another.",
-    /// The institution's own system declines the order.
-    37 DeclinedByInstitution "declined-by-institution" "Ask the institution; nothing was executed.",
+    /// The institution's own system declined the trade.
+    37 DeclinedByInstitution "declined-by-institution" "Nothing was executed. What was found says why; ask the institution.",
     /// No such order of the account waits, or no such position is there.
     38 UnknownPosition "unknown-position" "Look at the account's positions; an order may have been executed or cancelled already.",
     /// The order's cut-off is past.

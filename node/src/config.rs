@@ -10,11 +10,17 @@ use stemma_chain_format::limits::{DECIMALS_MAX, RISK_CLASS_MAX};
 use stemma_chain_format::member::Member;
 use stemma_chain_format::registry::Registry;
 use stemma_keystore::{Passphrase, Purpose, ReadError, SecretKey};
-use stemma_node_api::config::{ConditionsConfig, NodeConfig, PriceSource, PricesConfig, RewardsConfig};
+use stemma_node_api::config::{
+    BackOfficeConfig, BackOfficeKind, ConditionsConfig, NodeConfig, PriceSource, PricesConfig, RewardsConfig,
+};
 use zeroize::Zeroizing;
 
 /// Longest pause between two looks at a source of prices, in seconds.
 const POLL_S_MAX: u64 = 3_600;
+/// Longest time for a call of the back office, in milliseconds.
+const CALL_MS_MAX: u64 = 60_000;
+/// Longest time without calls of a back office that failed too often, in seconds.
+const COOLDOWN_S_MAX: u64 = 3_600;
 
 /// Everything a node is told, checked.
 pub struct Settings {
@@ -206,7 +212,8 @@ fn check(config: &NodeConfig) -> Result<(), ConfigError> {
     }
     check_conditions(&config.institution.conditions)?;
     check_prices(&config.institution.prices)?;
-    check_rewards(&config.institution.rewards)
+    check_rewards(&config.institution.rewards)?;
+    check_back_office(&config.institution.back_office)
 }
 
 fn check_conditions(conditions: &ConditionsConfig) -> Result<(), ConfigError> {
@@ -246,7 +253,6 @@ fn check_prices(prices: &PricesConfig) -> Result<(), ConfigError> {
         let expected = format!("{} with the source {source}", if needs_file { "a file" } else { "no file" });
         return setting("institution.prices.file", expected, given(file));
     }
-    let is_address = |url: &String| url.starts_with("http://") || url.starts_with("https://");
     match (&prices.url, source) {
         (Some(url), PriceSource::Http) if is_address(url) => {}
         (_, PriceSource::Http) => {
@@ -264,6 +270,46 @@ fn check_prices(prices: &PricesConfig) -> Result<(), ConfigError> {
     }
     if prices.stale_after_s == Some(0) {
         return setting("institution.prices.stale_after_s", "above 0".to_owned(), "0");
+    }
+    Ok(())
+}
+
+fn is_address(url: &str) -> bool {
+    url.starts_with("http://") || url.starts_with("https://")
+}
+
+fn check_back_office(office: &BackOfficeConfig) -> Result<(), ConfigError> {
+    let setting = |field, expected: String, found: String| Err(ConfigError::Setting { field, expected, found });
+    let given = |is_given: bool| if is_given { "one" } else { "none" }.to_owned();
+    match (&office.url, office.kind) {
+        (Some(url), BackOfficeKind::Http) if is_address(url) => {}
+        (None, BackOfficeKind::Embedded) => {}
+        (url, BackOfficeKind::Http) => {
+            let expected = "an http:// or https:// address".to_owned();
+            return setting("institution.back_office.url", expected, given(url.is_some()));
+        }
+        (Some(_), BackOfficeKind::Embedded) => {
+            let expected = "no address with the kind embedded".to_owned();
+            return setting("institution.back_office.url", expected, given(true));
+        }
+    }
+    if !(1..=CALL_MS_MAX).contains(&office.timeout_ms) {
+        let (expected, found) = (format!("1 to {CALL_MS_MAX} ms"), office.timeout_ms.to_string());
+        return setting("institution.back_office.timeout_ms", expected, found);
+    }
+    if office.retry_first_ms == 0 {
+        return setting("institution.back_office.retry_first_ms", "above 0".to_owned(), "0".to_owned());
+    }
+    if office.retry_max_ms < office.retry_first_ms {
+        let expected = format!("at least retry_first_ms, {}", office.retry_first_ms);
+        return setting("institution.back_office.retry_max_ms", expected, office.retry_max_ms.to_string());
+    }
+    if office.breaker_failures == 0 {
+        return setting("institution.back_office.breaker_failures", "above 0".to_owned(), "0".to_owned());
+    }
+    if !(1..=COOLDOWN_S_MAX).contains(&office.breaker_cooldown_s) {
+        let (expected, found) = (format!("1 to {COOLDOWN_S_MAX} s"), office.breaker_cooldown_s.to_string());
+        return setting("institution.back_office.breaker_cooldown_s", expected, found);
     }
     Ok(())
 }
@@ -358,6 +404,39 @@ mod tests {
             ("stale = 1", "unknown field"),
         ] {
             let e = prices(text).unwrap_err();
+            assert!(e.contains(said), "{text}: {e}");
+        }
+    }
+
+    fn back_office(text: &str) -> Result<BackOfficeConfig, String> {
+        let office: BackOfficeConfig = toml::from_str(text).map_err(|e| e.to_string())?;
+        check_back_office(&office).map(|()| office).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_back_office_has_what_it_needs() {
+        assert_eq!(back_office("").unwrap(), BackOfficeConfig::default());
+        back_office("kind = 'http'\nurl = 'https://office.example/stemma'\ntimeout_ms = 60000").unwrap();
+        for (text, said) in [
+            ("kind = 'fax'", "unknown variant"),
+            ("kind = 'http'", "institution.back_office.url: expected an http:// or https:// address, found none"),
+            (
+                "kind = 'http'\nurl = 'ftp://key@x'",
+                "institution.back_office.url: expected an http:// or https:// address, found one",
+            ),
+            ("url = 'http://x'", "institution.back_office.url: expected no address with the kind embedded, found one"),
+            ("timeout_ms = 0", "institution.back_office.timeout_ms: expected 1 to 60000 ms, found 0"),
+            ("timeout_ms = 60001", "institution.back_office.timeout_ms: expected 1 to 60000 ms, found 60001"),
+            ("retry_first_ms = 0", "institution.back_office.retry_first_ms: expected above 0, found 0"),
+            (
+                "retry_max_ms = 10",
+                "institution.back_office.retry_max_ms: expected at least retry_first_ms, 250, found 10",
+            ),
+            ("breaker_failures = 0", "institution.back_office.breaker_failures: expected above 0, found 0"),
+            ("breaker_cooldown_s = 0", "institution.back_office.breaker_cooldown_s: expected 1 to 3600 s, found 0"),
+            ("token = 'x'", "unknown field"),
+        ] {
+            let e = back_office(text).unwrap_err();
             assert!(e.contains(said), "{text}: {e}");
         }
     }

@@ -165,5 +165,6 @@ fn first_status(settings: &Settings) -> Status {
         entries: 0,
         trades: 0,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        back_office: None,
     }
 }

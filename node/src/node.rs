@@ -5,6 +5,7 @@
 //! this thread by events alone.
 
 mod agree;
+mod back_office;
 mod calls;
 mod desk;
 mod event;
@@ -31,6 +32,7 @@ pub use event::{Call, CallReply, Event, Issue};
 use crate::bank::{Bank, BankParts, Desk};
 use crate::clock::now_ms;
 use crate::config::Settings;
+use crate::institution::back_office::{ClientError, HttpClient};
 use crate::institution::prices::ReplayError;
 use crate::institution::{Institution, Prices};
 use crate::ledger::StoreSink;
@@ -66,6 +68,15 @@ pub enum NodeError {
     /// The price file does not have the day that trading stood at.
     #[error("the price file does not fit the store")]
     Prices(#[source] ReplayError),
+    /// The address of the institution's own system cannot be called.
+    #[error("institution.back_office.url cannot be called")]
+    BackOffice(#[source] ClientError),
+    /// Errands are open at the institution's own system, which the configuration does not name any more.
+    #[error(
+        "{0} errands are open at the institution's own system: name it under [institution.back_office] until \
+         GET /v1/status shows none"
+    )]
+    Errands(usize),
     /// The thread that checks signatures could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -80,6 +91,8 @@ pub struct Node {
     log: StoreLog,
     bank: Option<Bank>,
     institution: Option<Institution>,
+    /// The way to the institution's own system, where it executes in one.
+    back_office: Option<Arc<HttpClient>>,
     net: NetHandle,
     runtime: tokio::runtime::Handle,
     events: mpsc::Sender<Event>,
@@ -166,6 +179,7 @@ impl Node {
         let verifier = verifier::start(settings.registry.clone(), events.clone()).map_err(NodeError::Thread)?;
         let peers = members.iter().map(|(peer, member)| (member.clone(), *peer)).collect();
         let (bank, institution) = roles(&settings, &store, desk)?;
+        let back_office = institution.as_ref().map(|_| back_office::client(&settings, &store)).transpose()?.flatten();
         if institution.is_some() {
             prices::follow(&settings.config.institution.prices, &runtime, events.clone());
         }
@@ -177,6 +191,7 @@ impl Node {
             log,
             bank,
             institution,
+            back_office,
             net,
             runtime,
             events,
@@ -215,7 +230,7 @@ impl Node {
             bank.resume(self.state.ledger(), now_ms(), &mut self.effects)?;
         }
         if let Some(institution) = &mut self.institution {
-            institution.resume(self.state.ledger(), &mut self.effects)?;
+            institution.resume(self.state.ledger(), now_ms(), &mut self.effects)?;
         }
         self.finish_turn()?;
         while let Some(first) = events.blocking_recv() {
@@ -251,6 +266,7 @@ impl Node {
             Event::Identified(outcome) => self.on_identified(outcome),
             Event::Enrolled(enrolled) => self.on_enrolled(enrolled),
             Event::Prices(update) => self.on_prices(update),
+            Event::BackOffice(heard) => self.on_back_office(heard),
             Event::Blocks { peer, blocks } => self.on_blocks(peer, blocks),
             Event::Fetched(entries) => {
                 if let Some(entries) = entries {
@@ -270,6 +286,9 @@ impl Node {
         }
         if let Some(bank) = &mut self.bank {
             bank.tick(now_ms(), &mut self.effects);
+        }
+        if let Some(institution) = &mut self.institution {
+            institution.tick(now_ms(), &mut self.effects);
         }
         Ok(())
     }

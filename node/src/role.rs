@@ -8,7 +8,7 @@ use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::validate::VerifiedEntry;
 
-use crate::store::{AnswerRow, EnrolmentRow, OrderRow, ReferralRow, VerifierRow};
+use crate::store::{AnswerRow, EnrolmentRow, ErrandRow, OrderRow, ReferralRow, VerifierRow};
 
 /// One thing to do.
 #[derive(Debug)]
@@ -21,6 +21,12 @@ pub enum RoleEffect {
     StoreCounter(AccountId, u64),
     /// Make an answer durable.
     StoreAnswer(Box<AnswerRow>),
+    /// Make an errand at the back office durable.
+    StoreErrand(Box<ErrandRow>),
+    /// An errand of this number is done: forget it.
+    RemoveErrand(u64),
+    /// Call the institution's back office, once what was asked for before is durable.
+    CallBackOffice(Box<BackOfficeCall>),
     /// Make a referral durable.
     StoreReferral(Box<ReferralRow>),
     /// Send a second chain, with its request, to an institution.
@@ -106,6 +112,39 @@ pub enum Answer {
     /// Not decided: the institution has not yet seen the account's chain before. Ask again.
     #[n(2)]
     NotYet,
+}
+
+/// A call of an institution's own system, the same at every time that it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackOfficeCall {
+    /// The instruction that it is about.
+    pub key: Link,
+    /// Which of the two calls it is.
+    pub step: CallStep,
+    /// Its path below the system's address.
+    pub path: String,
+    /// Its idempotency key.
+    pub idempotency_key: String,
+    /// The JSON that is posted.
+    pub body: Vec<u8>,
+}
+
+/// The calls that one instruction leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallStep {
+    /// It is to be carried out.
+    Execution,
+    /// What became of it at the ledger.
+    Conclusion,
+}
+
+impl std::fmt::Display for CallStep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Execution => "execution",
+            Self::Conclusion => "conclusion",
+        })
+    }
 }
 
 /// Cuts a text of a refusal to what the record holds, at a character's border.

@@ -8,6 +8,7 @@
 //! | [`proxy`] | a link that is slow, narrow, lossy, cut and healed |
 //! | [`load`] | customers who trade while something is done to the network |
 //! | [`books`] | what accounts must hold, computed from what was executed |
+//! | [`back_office`] | an institution's own system as a process, which fails, hangs, repeats itself and answers late |
 //! | [`python`] | the second implementation, where this machine can run it |
 //! | [`binaries`], [`slot`], [`ports`], [`wait`] | where programs lie, how many networks run at once, on which ports, and waiting |
 
@@ -21,6 +22,7 @@
     reason = "a test fails by panicking"
 )]
 
+pub mod back_office;
 pub mod binaries;
 pub mod books;
 pub mod customer;

@@ -189,6 +189,54 @@ pub struct InstitutionConfig {
     pub conditions: ConditionsConfig,
     /// What referrals earn.
     pub rewards: RewardsConfig,
+    /// Who carries out what was judged.
+    pub back_office: BackOfficeConfig,
+}
+
+/// Who carries out what an institution judged (`[institution.back_office]`). What is said over HTTP: `node/BACK_OFFICE.md`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackOfficeConfig {
+    /// `embedded`, the node itself; or `http`, the institution's own system. Default `embedded`.
+    pub kind: BackOfficeKind,
+    /// For `http`: the address below which its calls lie, such as `https://office.example/stemma`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// How long a call may take, in milliseconds, from 1 to 60,000. Default 5,000.
+    pub timeout_ms: u64,
+    /// How long after a call's first failure it is made again, in milliseconds, at least 1; each further pause is twice as long.
+    /// Default 250.
+    pub retry_first_ms: u64,
+    /// The longest pause, in milliseconds, at least the first. Default 30,000.
+    pub retry_max_ms: u64,
+    /// After how many failures in a row no call is made for a while, and orders wait at their banks; at least 1. Default 5.
+    pub breaker_failures: u32,
+    /// For how long, in seconds, from 1 to 3,600; then one call tells whether it is over. Default 10.
+    pub breaker_cooldown_s: u64,
+}
+
+impl Default for BackOfficeConfig {
+    fn default() -> Self {
+        Self {
+            kind: BackOfficeKind::Embedded,
+            url: None,
+            timeout_ms: 5_000,
+            retry_first_ms: 250,
+            retry_max_ms: 30_000,
+            breaker_failures: 5,
+            breaker_cooldown_s: 10,
+        }
+    }
+}
+
+/// Where an institution executes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackOfficeKind {
+    /// In the node.
+    Embedded,
+    /// In its own system, called over HTTP.
+    Http,
 }
 
 /// What referrals earn (`[institution.rewards]`), paid from the institution's promotion account. Amounts are decimals of whole units

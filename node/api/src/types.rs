@@ -40,6 +40,20 @@ pub struct Status {
     pub trades: u64,
     /// The node's version.
     pub version: String,
+    /// How the institution's own system is, where it executes in one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub back_office: Option<BackOfficeView>,
+}
+
+/// How an institution's own system is, as its node sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BackOfficeView {
+    /// Instructions that it has not yet acknowledged to the end.
+    pub errands: u64,
+    /// Calls that failed since the node started.
+    pub failures: u64,
+    /// The circuit breaker: `closed`; `open`, so that orders wait at their banks; or `probing`, one call tells.
+    pub breaker: String,
 }
 
 /// A member.

@@ -71,6 +71,14 @@ fn of_node(registry: &mut Registry, shared: &Shared) {
     set(registry, "pool", "Verified entries that wait for a block", status.pool);
     set(registry, "entries", "Entries committed", status.entries);
     set(registry, "trades", "Trades committed", status.trades);
+    // Only an institution that executes in its own system has one.
+    if let Some(office) = status.back_office {
+        let help = "Instructions that the back office has not acknowledged to the end";
+        set(registry, "back_office_errands", help, office.errands);
+        set(registry, "back_office_failures", "Calls of the back office that failed", office.failures);
+        let help = "Whether the circuit breaker keeps calls of the back office back";
+        set(registry, "back_office_breaker_open", help, u64::from(office.breaker != "closed"));
+    }
 }
 
 fn of_paths(registry: &mut Registry, paths: &[PathView]) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stemma_chain_format::amount::Amount;
 use stemma_chain_format::error::Violation;
-use stemma_chain_format::hash::{AccountId, Link};
+use stemma_chain_format::hash::Link;
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::refusal::{Refusal, RefusalReason};
@@ -12,6 +12,7 @@ use stemma_chain_format::validate::{VerifiedEndorsement, VerifiedEntry};
 
 use super::Institution;
 use super::admit::{Admission, admit};
+use super::back_office::Asked;
 use super::conditions::No;
 use super::decide::Decision;
 use crate::role::{Answer, QuestionSlot, RoleEffect, shortened};
@@ -39,13 +40,24 @@ impl Institution {
             effects.push(RoleEffect::Answer { slot, answer });
             return Ok(());
         }
-        let position = self.touched(&question, ledger);
+        if self.errands.is_under_way(&endorsement) {
+            self.errands.wait(endorsement, slot, now_ms);
+            return Ok(());
+        }
         // What a settlement on its way leaves of the position, only the block tells.
+        let position = self.touched(&question, ledger);
         let admission = match admit(&question, ledger) {
             Admission::Judge if position.is_some_and(|key| self.is_under_way(&key)) => Admission::Wait,
             admission => admission,
         };
+        let trades = question.request().record().order.trade().is_some();
+        let is_stopped = trades && (!self.back_office.takes_orders(now_ms) || self.errands.is_full());
         let verdict = match admission {
+            // While nothing can be carried out nothing is judged, for what is refused is refused for good.
+            Admission::Judge if is_stopped => {
+                self.errands.wait(endorsement, slot, now_ms);
+                return Ok(());
+            }
             Admission::Judge => self.decide(&question, ledger, now_ms),
             Admission::Refuse(no) => Err(no),
             Admission::Wait if self.parked.len() < PARKED_MAX => {
@@ -57,14 +69,36 @@ impl Institution {
                 return Ok(());
             }
         };
-        // What this node could not judge, for a fault of its own that the log tells, is not refused for good: the bank asks again.
-        if verdict.as_ref().is_err_and(|no| no.reason == RefusalReason::Busy) {
-            effects.push(RoleEffect::Answer { slot, answer: Answer::NotYet });
-            return Ok(());
-        }
+        self.answer((slot, question), verdict, ledger, now_ms, effects)
+    }
+
+    /// Answers what is judged: at once, or when the back office has decided.
+    fn answer(
+        &mut self,
+        (slot, question): (QuestionSlot, VerifiedEndorsement),
+        verdict: Result<Decision, No>,
+        ledger: &Ledger,
+        now_ms: u64,
+        effects: &mut Vec<RoleEffect>,
+    ) -> Result<(), StoreError> {
         let row = match verdict {
-            Ok(decision) => self.executed_row(&question, decision, position, ledger, now_ms),
+            // What this node could not judge, for a fault of its own that the log tells, is not refused for good: the bank asks again.
+            Err(no) if no.reason == RefusalReason::Busy => {
+                effects.push(RoleEffect::Answer { slot, answer: Answer::NotYet });
+                return Ok(());
+            }
             Err(no) => self.refused_row(&question, no, now_ms),
+            Ok(decision) => {
+                let instruction = decision.instruction(&question);
+                match instruction.map(|instruction| self.back_office.execute(&instruction, now_ms)) {
+                    None => self.executed_row(&question, decision, ledger, now_ms),
+                    Some(Asked::Decided(verdict)) => self.answer_row(&question, decision, verdict, ledger, now_ms),
+                    Some(Asked::Later) => {
+                        self.begin_errand(slot, question, decision, now_ms, effects);
+                        return Ok(());
+                    }
+                }
+            }
         };
         match row {
             Ok(row) => {
@@ -75,6 +109,7 @@ impl Institution {
             }
             // Only amounts beyond the format's range lead here; the bank asks again and the endorsement expires.
             Err(violation) => {
+                let endorsement = question.endorsement().link();
                 tracing::error!(%endorsement, %violation, "cannot sign an answer");
                 effects.push(RoleEffect::Answer { slot, answer: Answer::NotYet });
             }
@@ -95,25 +130,28 @@ impl Institution {
         self.fresh.clear();
     }
 
-    fn executed_row(
+    pub(super) fn executed_row(
         &mut self,
         question: &VerifiedEndorsement,
         decision: Decision,
-        position: Option<AccountId>,
         ledger: &Ledger,
         now_ms: u64,
     ) -> Result<AnswerRow, Violation> {
+        let reserved = decision.reserved(question);
         let execution = self.execute(question, &decision, ledger, now_ms)?;
-        let cash = question.request().record().order.cash();
-        let pays = decision.pays.is_positive();
-        let reserved = pays.then(|| Reserved { instrument: cash.clone(), amount: decision.pays });
         let answer = Answer::Executed(execution.bytes().to_vec().into());
         let row = self.row(question, &answer, Some(execution.link()), reserved);
-        let (rewards, referral) = decision.bonus.map_or((Vec::new(), None), |bonus| (bonus.payments, bonus.used));
+        let Decision { bonus, position, .. } = decision;
+        let (rewards, referral) = bonus.map_or((Vec::new(), None), |bonus| (bonus.payments, bonus.used));
         Ok(AnswerRow { rewards, referral, position, ..row })
     }
 
-    fn refused_row(&mut self, question: &VerifiedEndorsement, no: No, now_ms: u64) -> Result<AnswerRow, Violation> {
+    pub(super) fn refused_row(
+        &mut self,
+        question: &VerifiedEndorsement,
+        no: No,
+        now_ms: u64,
+    ) -> Result<AnswerRow, Violation> {
         let record = Refusal {
             network: self.network,
             member: self.id.clone(),
@@ -151,32 +189,38 @@ impl Institution {
         }
     }
 
-    fn take_over(&mut self, row: AnswerRow) {
-        self.reserve(&row);
+    pub(super) fn take_over(&mut self, row: AnswerRow) {
+        self.reserve(row.reserved.as_ref());
         self.fresh.insert(row.endorsement, row.clone());
         if let Some(chain) = row.chain {
             self.open.insert(chain, row);
         }
     }
 
-    pub(super) fn reserve(&mut self, row: &AnswerRow) {
-        if let Some(Reserved { instrument, amount }) = &row.reserved {
+    pub(super) fn reserve(&mut self, reserved: Option<&Reserved>) {
+        if let Some(Reserved { instrument, amount }) = reserved {
             let sum = self.reserved.entry(instrument.clone()).or_default();
             *sum = sum.plus(*amount).unwrap_or(*sum);
         }
     }
 
-    fn release(&mut self, chain: &Link, effects: &mut Vec<RoleEffect>) {
-        let Some(mut row) = self.open.remove(chain) else { return };
-        if let Some(Reserved { instrument, amount }) = &row.reserved {
+    pub(super) fn unreserve(&mut self, reserved: Option<&Reserved>) {
+        if let Some(Reserved { instrument, amount }) = reserved {
             let left = self.reserved.get(instrument).and_then(|sum| sum.minus(*amount).ok());
             match left.filter(|left| left.is_positive()) {
                 Some(left) => self.reserved.insert(instrument.clone(), left),
                 None => self.reserved.remove(instrument),
             };
         }
+    }
+
+    /// The ledger has spoken on a chain: what it reserved is free again, and the back office is told.
+    fn release(&mut self, chain: &Link, is_committed: bool, now_ms: u64, effects: &mut Vec<RoleEffect>) {
+        let Some(mut row) = self.open.remove(chain) else { return };
+        self.unreserve(row.reserved.as_ref());
         row.is_open = false;
         effects.push(RoleEffect::StoreAnswer(Box::new(row)));
+        self.settle_errand(chain, is_committed, now_ms, effects);
     }
 
     /// A block is final: what it commits or outlives is released, and parked questions are asked again.
@@ -191,32 +235,39 @@ impl Institution {
         effects: &mut Vec<RoleEffect>,
     ) -> Result<(), StoreError> {
         for (_, entry) in entries {
-            self.release(&entry.id(), effects);
+            self.release(&entry.id(), true, now_ms, effects);
             self.settled(entry);
         }
         let height = ledger.head().height;
         let outlived: Vec<Link> =
             self.open.iter().filter(|(_, row)| row.expires <= height).map(|(chain, _)| *chain).collect();
-        outlived.iter().for_each(|chain| self.release(chain, effects));
+        outlived.iter().for_each(|chain| self.release(chain, false, now_ms, effects));
+        self.outlive_errands(height, now_ms, effects);
         for (slot, question) in std::mem::take(&mut self.parked) {
             self.asked(slot, question, ledger, now_ms, effects)?;
         }
+        self.call_back_office(now_ms, effects);
         Ok(())
     }
 
-    /// Takes up what was in flight when the node stopped: chains committed or outlived meanwhile are released.
+    /// Takes up what was in flight when the node stopped: chains committed or outlived meanwhile are released, and the back office
+    /// is asked and told again what it has not acknowledged.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn resume(&mut self, ledger: &Ledger, effects: &mut Vec<RoleEffect>) -> Result<(), StoreError> {
+    pub fn resume(&mut self, ledger: &Ledger, now_ms: u64, effects: &mut Vec<RoleEffect>) -> Result<(), StoreError> {
+        self.resume_errands(ledger, now_ms, effects)?;
         let height = ledger.head().height;
         let mut gone = Vec::new();
         for (chain, row) in &self.open {
-            if row.expires <= height || self.store.entry(chain)?.is_some() {
-                gone.push(*chain);
+            let is_committed = self.store.entry(chain)?.is_some();
+            if is_committed || row.expires <= height {
+                gone.push((*chain, is_committed));
             }
         }
-        gone.iter().for_each(|chain| self.release(chain, effects));
+        gone.iter().for_each(|(chain, is_committed)| self.release(chain, *is_committed, now_ms, effects));
+        self.outlive_errands(height, now_ms, effects);
+        self.call_back_office(now_ms, effects);
         Ok(())
     }
 
@@ -226,6 +277,7 @@ impl Institution {
     }
 }
 
-fn stored_answer(row: &AnswerRow) -> Result<Answer, StoreError> {
+/// The answer that a row holds, as it is sent.
+pub(super) fn stored_answer(row: &AnswerRow) -> Result<Answer, StoreError> {
     minicbor::decode(&row.answer).map_err(StoreError::damaged)
 }

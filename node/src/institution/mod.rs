@@ -1,13 +1,16 @@
 //! The institution: judges second chains, executes, answers. The same second chain always gets the same answer.
 //!
-//! The road of a question: [`admit`] → [`case`] → [`conditions`] ([`forward`], [`futures`]) → [`decide`] → [`execute`] → [`answer`];
-//! [`try_out`] judges and executes nothing. What waits for a price is settled by [`settle`].
+//! The road of a question: [`admit`] → [`case`] → [`conditions`] ([`forward`], [`futures`]) → [`decide`] → [`back_office`] → [`execute`] →
+//! [`answer`]; [`errands`] are kept where the back office answers later. [`try_out`] judges and executes nothing. What waits for a price
+//! is settled by [`settle`].
 
 mod admit;
 mod answer;
+pub mod back_office;
 mod case;
 mod conditions;
 mod decide;
+mod errands;
 mod execute;
 mod forward;
 mod futures;
@@ -29,6 +32,9 @@ use stemma_node_api::config::InstitutionConfig;
 
 pub use prices::Prices;
 
+use back_office::BackOffice;
+use errands::Errands;
+
 use crate::role::QuestionSlot;
 use crate::store::{AnswerRow, Store, StoreError};
 
@@ -40,6 +46,9 @@ pub struct Institution {
     config: InstitutionConfig,
     store: Store,
     prices: Prices,
+    /// Who carries out what was judged.
+    back_office: Box<dyn BackOffice>,
+    errands: Errands,
     /// Executed chains that wait for a block: chain id → answer.
     open: BTreeMap<Link, AnswerRow>,
     /// Answers given in this turn, not yet in the store.
@@ -74,6 +83,7 @@ impl Institution {
         store: Store,
     ) -> Result<Self, StoreError> {
         let next_number = store.next_answer_number()?;
+        let back_office = back_office::open(&config.back_office, network, &id);
         let mut institution = Self {
             id,
             network,
@@ -81,6 +91,8 @@ impl Institution {
             config,
             store,
             prices,
+            back_office,
+            errands: Errands::default(),
             open: BTreeMap::new(),
             fresh: BTreeMap::new(),
             reserved: BTreeMap::new(),
@@ -89,7 +101,7 @@ impl Institution {
             next_number,
         };
         for row in institution.store.open_answers()? {
-            institution.reserve(&row);
+            institution.reserve(row.reserved.as_ref());
             if let Some(chain) = row.chain {
                 institution.open.insert(chain, row);
             }

@@ -21,13 +21,17 @@ use super::conditions::{Deal, No, no, range, unreadable};
 use crate::store::{Rewarded, StoreError, reward_day, use_of};
 
 /// What a referral comes to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
 pub(super) struct Bonus {
     /// What the third chain says of it.
+    #[n(0)]
     pub(super) outcome: Outcome,
     /// What is paid.
+    #[n(1)]
     pub(super) payments: Vec<Rewarded>,
     /// Which referral is used, where something is paid.
+    #[n(2)]
     pub(super) used: Option<Digest>,
 }
 
@@ -113,8 +117,7 @@ impl Institution {
             return without(Outcome::Invalid);
         }
         let used = use_of(referral);
-        let in_flight = self.open.values().filter(|row| row.referral == Some(used)).count();
-        let uses = self.store.referral_uses(&used)?.saturating_add(u64::try_from(in_flight).unwrap_or(u64::MAX));
+        let uses = self.store.referral_uses(&used)?.saturating_add(self.uses_in_flight(&used));
         if uses >= u64::from(referral.uses) {
             return without(Outcome::Exhausted);
         }
@@ -190,7 +193,7 @@ impl Institution {
             let limit = parse_decimal(limit, DECIMALS_MAX)?;
             let counts =
                 |paid: &&Rewarded| paid.instrument.code() == code && of.is_none_or(|promoter| paid.account == promoter);
-            let in_flight = self.open.values().flat_map(|row| &row.rewards).filter(counts);
+            let in_flight = self.promised_rewards().filter(counts);
             let mut sum = Amount::ZERO;
             for paid in in_flight.chain(payments.iter().filter(counts)) {
                 let decimals = ledger.listing(&paid.instrument).map_or(0, |listed| listed.listing.decimals);
@@ -213,7 +216,7 @@ impl Institution {
         for payment in payments {
             let held = ledger.account(&account).map_or(Amount::ZERO, |a| a.state.holdings.get(&payment.instrument));
             let of_cash = |paid: &&Rewarded| paid.instrument == payment.instrument;
-            let promised = self.open.values().flat_map(|row| &row.rewards).filter(of_cash);
+            let promised = self.promised_rewards().filter(of_cash);
             let mut needed = Amount::ZERO;
             for paid in promised.chain(payments.iter().filter(of_cash)) {
                 needed = needed.plus(paid.amount)?;

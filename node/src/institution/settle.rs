@@ -52,7 +52,8 @@ impl Institution {
             for (key, position) in ledger.positions_in(instrument) {
                 let cash = ledger.listing(&position.cash).map_or(0, |cash| cash.listing.decimals);
                 let price = Price::parse(&quote.text, cash).ok().filter(Price::is_well_formed);
-                let is_under_way = touched.contains(key) || self.settling.contains_key(key);
+                let is_under_way =
+                    touched.contains(key) || self.settling.contains_key(key) || self.errands.touches(key);
                 let (Some(price), false) = (price, is_under_way) else { continue };
                 let due = Due { key: *key, position, listed, quote: &quote, price };
                 let Some(entry) = self.settlement(&due, ledger, now_ms) else { continue };
@@ -68,7 +69,8 @@ impl Institution {
 
     /// Whether a chain or a settlement that touches a position waits for a block.
     pub(super) fn is_under_way(&self, key: &AccountId) -> bool {
-        self.settling.contains_key(key) || self.open.values().any(|row| row.position == Some(*key))
+        let executed = self.open.values().any(|row| row.position == Some(*key));
+        executed || self.settling.contains_key(key) || self.errands.touches(key)
     }
 
     /// What became of positions is known.

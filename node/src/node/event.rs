@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use crate::bank::QueueShown;
 use crate::bank::identity::{EnrolError, Enrolment};
 use crate::bank::{HandedIn, IdentityOutcome};
+use crate::institution::back_office::Heard;
 use crate::institution::prices::{Quoted, Update};
 use crate::ledger::Proved;
 use crate::role::Answer;
@@ -64,6 +65,8 @@ pub enum Event {
     Enrolled(Enrolled),
     /// A source of prices found some.
     Prices(Update),
+    /// A call of the institution's own system came to its end.
+    BackOffice(Heard),
     /// A peer sent entries that were missing, or none.
     Fetched(Option<Vec<ByteVec>>),
     /// Stop after what is under way.

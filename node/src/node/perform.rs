@@ -65,6 +65,12 @@ impl Node {
                 }
                 RoleEffect::StoreCounter(account, counter) => writes.counters.push((*account, *counter)),
                 RoleEffect::StoreAnswer(row) => writes.answers.push(row),
+                RoleEffect::StoreErrand(row) => {
+                    writes.errands.insert(row.number, Some(row));
+                }
+                RoleEffect::RemoveErrand(number) => {
+                    writes.errands.insert(*number, None);
+                }
                 RoleEffect::StoreReferral(row) => writes.referrals.push(row),
                 RoleEffect::KeepTurnedAway(row) => writes.turned_away.push(row),
                 RoleEffect::UseUpVerifier { account, kind, stored } => used_up.push((*account, kind.as_str(), stored)),
@@ -104,6 +110,8 @@ impl Node {
                 | RoleEffect::KeepTurnedAway(_)
                 | RoleEffect::StoreCounter(..)
                 | RoleEffect::StoreAnswer(_)
+                | RoleEffect::StoreErrand(_)
+                | RoleEffect::RemoveErrand(_)
                 | RoleEffect::StoreReferral(_)
                 | RoleEffect::UseUpVerifier { .. }
                 | RoleEffect::StoreAttempts(..)
@@ -124,6 +132,7 @@ impl Node {
                     self.outgoing.push(entry.entry().encode());
                     new |= self.pool(entry);
                 }
+                RoleEffect::CallBackOffice(call) => self.call_back_office(*call),
                 RoleEffect::Answer { slot, answer } => self.answer_question(slot, answer),
                 RoleEffect::Changed(link) => self.tell_waiting(&link)?,
             }
@@ -199,8 +208,10 @@ impl Node {
         let peers = connected.iter().filter_map(|peer| self.members.get(peer));
         let peers: Vec<String> = peers.map(ToString::to_string).collect();
         let pool = self.state.pool().len() as u64;
+        let back_office = self.institution.as_ref().and_then(|institution| institution.back_office());
         let shown = self.status.borrow().clone();
-        if shown.height == self.state.height() && shown.pool == pool && shown.peers == peers && !shown.head.is_empty() {
+        let is_told = shown.height == self.state.height() && shown.pool == pool && shown.peers == peers;
+        if is_told && shown.back_office == back_office && !shown.head.is_empty() {
             return Ok(());
         }
         let (entries, trades) = self.store.counts()?;
@@ -213,6 +224,7 @@ impl Node {
             pool,
             entries,
             trades,
+            back_office,
             ..shown
         });
         Ok(())

@@ -7,6 +7,7 @@ mod accounts;
 mod activity;
 mod blocks;
 mod book;
+mod errands;
 mod orders;
 mod outbox;
 mod positions;
@@ -27,6 +28,7 @@ use stemma_chain_format::member::MemberId;
 pub use activity::TRADE as TRADE_ACTIVITY;
 pub use blocks::Place;
 pub use book::{BookRow, Rewarded, asked, reward_day, use_of};
+pub use errands::{ErrandRow, ErrandState, JudgedBytes};
 pub use orders::{OrderKind, OrderRow, OrderState, Step};
 
 pub use outbox::{AnswerRow, Reserved, RoleWrites};

@@ -1,5 +1,7 @@
 //! An institution's answers: stored before they are sent, so that the same question always gets the same one.
 
+use std::collections::BTreeMap;
+
 use minicbor::bytes::ByteVec;
 use redb::{ReadableTable, WriteTransaction};
 use stemma_chain_format::cbor;
@@ -7,7 +9,7 @@ use stemma_chain_format::hash::{AccountId, Digest, Link};
 
 use super::book::Rewarded;
 use super::verifiers::{self, IdentityWrites};
-use super::{OrderRow, ReferralRow, Store, StoreError, orders, referrals, short, tables};
+use super::{ErrandRow, OrderRow, ReferralRow, Store, StoreError, errands, orders, referrals, short, tables};
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -70,6 +72,8 @@ pub struct RoleWrites<'w> {
     pub counters: Vec<(AccountId, u64)>,
     /// Answers, new or changed.
     pub answers: Vec<&'w AnswerRow>,
+    /// Errands at the back office, by number; nothing in place of one that is done.
+    pub errands: BTreeMap<u64, Option<&'w ErrandRow>>,
     /// Referrals.
     pub referrals: Vec<&'w ReferralRow>,
     /// Verifiers and attempts.
@@ -83,6 +87,7 @@ impl RoleWrites<'_> {
             && self.turned_away.is_empty()
             && self.counters.is_empty()
             && self.answers.is_empty()
+            && self.errands.is_empty()
             && self.referrals.is_empty()
             && self.identities.is_empty()
     }
@@ -119,6 +124,7 @@ impl Store {
         orders::write_turned_away(&txn, &writes.turned_away)?;
         orders::write_counters(&txn, &writes.counters)?;
         write_answers(&txn, &writes.answers)?;
+        errands::write(&txn, &writes.errands)?;
         referrals::write(&txn, &writes.referrals)?;
         verifiers::write(&txn, &writes.identities)?;
         Ok(txn.commit()?)

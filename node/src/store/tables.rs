@@ -67,6 +67,8 @@ pub(super) const ANSWERS: TableDefinition<'static, u64, &[u8]> = TableDefinition
 pub(super) const ANSWER_NUMBERS: TableDefinition<'static, u128, u64> = TableDefinition::new("answer_numbers");
 /// Numbers of the answers that reserve something: executed, not yet committed or expired.
 pub(super) const OPEN_ANSWERS: TableDefinition<'static, u64, ()> = TableDefinition::new("open_answers");
+/// Errands at an institution's back office: number in the order of asking → CBOR errand row; gone once all is acknowledged.
+pub(super) const ERRANDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("errands");
 
 /// An institution's committed trades: (height, index) → CBOR book row. A cache: it follows from the chains.
 pub(super) const BOOK: TableDefinition<'static, (u64, u32), &[u8]> = TableDefinition::new("book");
@@ -111,6 +113,7 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(ANSWERS)?;
     txn.open_table(ANSWER_NUMBERS)?;
     txn.open_table(OPEN_ANSWERS)?;
+    txn.open_table(ERRANDS)?;
     txn.open_table(BOOK)?;
     txn.open_table(BOOK_ACCOUNTS)?;
     txn.open_table(REFERRAL_USES)?;
