@@ -77,7 +77,7 @@ pub fn session_end(hours: &TradingHours, now_ms: u64) -> Option<u64> {
     let midnight = local.date().to_datetime(jiff::civil::Time::midnight());
     let end = midnight.checked_add(jiff::SignedDuration::from_mins(i64::from(closes))).ok()?;
     let end = zone.to_ambiguous_timestamp(end);
-    let ends = [end.clone().earlier(), end.later()].into_iter().flatten();
+    let ends = [end.earlier(), end.later()].into_iter().flatten();
     let end = ends.filter(|end| *end > now).min()?;
     u64::try_from(end.as_millisecond()).ok()
 }

@@ -257,7 +257,7 @@ impl Node {
                 self.drive(Input::TimerElapsed(id))
             }
             Event::Tick => self.on_tick(),
-            Event::Call(call) => self.on_call(call),
+            Event::Call(call) => self.on_call(*call),
             Event::Verified(verified) => self.on_verified(verified),
             Event::Answered { links, answers } => {
                 self.on_answers(&links, answers);

@@ -141,7 +141,7 @@ impl Shared {
     pub(crate) async fn call<T>(&self, make: impl FnOnce(CallReply<T>) -> Call) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
         let stopping = || Failure(ApiError::new(ErrorCode::Busy, "the node is stopping").help("Try again later."));
-        self.events.send(Event::Call(make(reply))).await.map_err(|_| stopping())?;
+        self.events.send(Event::Call(Box::new(make(reply)))).await.map_err(|_| stopping())?;
         Ok(answer.await.map_err(|_| stopping())??)
     }
 

@@ -42,7 +42,7 @@ pub enum Event {
     /// Time goes on.
     Tick,
     /// From HTTP.
-    Call(Call),
+    Call(Box<Call>),
     /// Signatures were checked.
     Verified(Verified),
     /// An institution answered some questions, or none of them.

@@ -25,6 +25,12 @@ pub(super) fn write_changes(
     owner: &MemberId,
 ) -> Result<(), StoreError> {
     positions::write(txn, committed)?;
+    write_accounts(txn, committed)?;
+    write_entries(txn, committed, owner)
+}
+
+/// Writes the state of each account that a block touches, and what was credited to it.
+fn write_accounts(txn: &WriteTransaction, committed: &CommittedBlock<'_>) -> Result<(), StoreError> {
     let mut numbers = txn.open_table(tables::NUMBERS)?;
     let mut accounts = txn.open_table(tables::ACCOUNTS)?;
     let mut credits = txn.open_table(tables::CREDITS)?;
@@ -49,6 +55,12 @@ pub(super) fn write_changes(
             credits.insert((number, n), cbor::encode(credit).as_slice())?;
         }
     }
+    Ok(())
+}
+
+/// Writes where each entry of a block belongs: to an account's lineage, the listings, the institution's book.
+fn write_entries(txn: &WriteTransaction, committed: &CommittedBlock<'_>, owner: &MemberId) -> Result<(), StoreError> {
+    let numbers = txn.open_table(tables::NUMBERS)?;
     let mut lineages = txn.open_table(tables::LINEAGES)?;
     let mut listings = txn.open_table(tables::LISTINGS)?;
     let height = committed.block.header.height;
