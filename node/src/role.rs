@@ -8,7 +8,7 @@ use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::validate::VerifiedEntry;
 
-use crate::store::{AnswerRow, EnrolmentRow, ErrandRow, OrderRow, ReferralRow, VerifierRow};
+use crate::store::{AnswerRow, EnrolmentRow, ErrandRow, OrderRow, Place, ReferralRow, VerifierRow};
 
 /// One thing to do.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub enum RoleEffect {
     StoreErrand(Box<ErrandRow>),
     /// An errand of this number is done: forget it.
     RemoveErrand(u64),
+    /// The back office knows of the settled trade at this place.
+    ForgetUntold(Place),
     /// Call the institution's back office, once what was asked for before is durable.
     CallBackOffice(Box<BackOfficeCall>),
     /// Make a referral durable.
@@ -119,7 +121,7 @@ pub enum Answer {
 pub struct BackOfficeCall {
     /// The instruction that it is about.
     pub key: Link,
-    /// Which of the two calls it is.
+    /// Which call it is.
     pub step: CallStep,
     /// Its path below the system's address.
     pub path: String,
@@ -129,13 +131,15 @@ pub struct BackOfficeCall {
     pub body: Vec<u8>,
 }
 
-/// The calls that one instruction leads to.
+/// The calls that one instruction, or one settled trade, leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallStep {
     /// It is to be carried out.
     Execution,
     /// What became of it at the ledger.
     Conclusion,
+    /// The ledger settled a trade that was not asked for there.
+    Settlement,
 }
 
 impl std::fmt::Display for CallStep {
@@ -143,6 +147,7 @@ impl std::fmt::Display for CallStep {
         f.write_str(match self {
             Self::Execution => "execution",
             Self::Conclusion => "conclusion",
+            Self::Settlement => "settlement",
         })
     }
 }

@@ -5,7 +5,7 @@ answers late, and keeps a file of everything that it ever did.
 
 The protocol is on the page node/BACK_OFFICE.md. The server carries out each key once, and whatever it is told once is in
 FOLDER/ledger.jsonl before it is answered; started again, it goes on from there. What it does beside is told it by
-`PUT /mood {"executions": MOOD, "conclusions": MOOD}`:
+`PUT /mood {"executions": MOOD, "conclusions": MOOD, "settlements": MOOD}`:
 
     ok         does what is asked, and answers
     fail       does nothing: HTTP 500
@@ -38,7 +38,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 BODY_BYTES_MAX = 64 * 1024
 CLOCK_SKEW_S = 300
 COVERED = ["@method", "@target-uri", "idempotency-key", "content-digest"]
-PATH = re.compile(r"/office/executions(?:/([0-9a-f]{64})/conclusion)?")
+PATH = re.compile(r"/office/(?:(executions|settlements)|executions/([0-9a-f]{64})/conclusion)")
 INPUT = re.compile(
     r'stemma=(\(([^)]*)\);created=(\d+);keyid="([0-9a-f]{64})";alg="ed25519")'
 )
@@ -49,19 +49,20 @@ class Turned(Exception):
 
 
 class Office:
-    """What was carried out, concluded and declined, by key."""
+    """What was carried out, concluded, declined and settled, by key."""
 
     def __init__(self, folder):
         self.file = folder / "ledger.jsonl"
         self.lock = threading.Condition()
-        self.moods = {"executions": "ok", "conclusions": "ok"}
-        self.executions, self.conclusions, self.calls = {}, {}, {}
+        self.moods = {"executions": "ok", "conclusions": "ok", "settlements": "ok"}
+        self.executions, self.conclusions, self.settlements, self.calls = {}, {}, {}, {}
         if self.file.exists():
             for line in self.file.read_text().splitlines():
                 self.take(json.loads(line))
 
     def take(self, event):
-        kind = {"executed": self.executions, "declined": self.executions, "concluded": self.conclusions}
+        kind = {"executed": self.executions, "declined": self.executions}
+        kind |= {"concluded": self.conclusions, "settled": self.settlements}
         if event["event"] in kind:
             kind[event["event"]][event["key"]] = event
 
@@ -92,13 +93,20 @@ class Office:
 
     def conclude(self, body):
         """Ends a key; what it was ended by never changes."""
+        return self.take_over(body, "concluded", self.conclusions)
+
+    def settle(self, body):
+        """Takes a trade over that the ledger settled; what is said of it never changes."""
+        return self.take_over(body, "settled", self.settlements)
+
+    def take_over(self, body, event, known):
         key = body["key"]
-        before = self.conclusions.get(key)
+        before = known.get(key)
         if before is None:
-            self.note({"event": "concluded", **body})
+            self.note({"event": event, **body})
         elif {**before, "event": None} != {**body, "event": None}:
             raise Turned(422)
-        return {"key": key, "status": "concluded"}
+        return {"key": key, "status": event}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -146,7 +154,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Turned(401) from error
 
     def told(self, body):
-        """What a call says, where it is one of this member's about the key that it names."""
+        """What a call says and of which kind it is, where it is one of this member's about the key that it names."""
         match = PATH.fullmatch(self.path)
         if not match:
             raise Turned(404)
@@ -156,22 +164,22 @@ class Handler(BaseHTTPRequestHandler):
             key = told["key"]
         except (ValueError, KeyError, TypeError) as error:
             raise Turned(400) from error
-        is_conclusion = match.group(1) is not None
+        kind, concluded = match.groups()
         named = self.headers.get("Idempotency-Key")
-        expected = f'"{key}-conclusion"' if is_conclusion else f'"{key}"'
+        expected = f'"{key}-conclusion"' if concluded else f'"{key}"'
         if caller != (self.network, self.member) or named != expected:
             raise Turned(400)
-        if is_conclusion and match.group(1) != key:
+        if concluded not in (None, key):
             raise Turned(400)
-        return told, is_conclusion
+        return told, kind or "conclusions"
 
     def do_POST(self):
         """A call of the institution's node."""
         try:
             body = self.body()
             self.verify(body)
-            told, is_conclusion = self.told(body)
-            self.act(told, "conclusions" if is_conclusion else "executions")
+            told, kind = self.told(body)
+            self.act(told, kind)
         except Turned as turned:
             self.answer(turned.args[0], {"error": "turned away"})
 
@@ -184,7 +192,10 @@ class Handler(BaseHTTPRequestHandler):
             office.calls[(kind, told["key"])] = calls
             answer = None
             if mood not in ("fail", "busy", "hang", "forbid"):
-                answer = office.execute(told, mood) if kind == "executions" else office.conclude(told)
+                if kind == "executions":
+                    answer = office.execute(told, mood)
+                else:
+                    answer = office.conclude(told) if kind == "conclusions" else office.settle(told)
             office.lock.notify_all()
             if mood in ("hang", "mute"):
                 office.lock.wait_for(lambda: office.moods[kind] != mood)

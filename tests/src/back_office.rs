@@ -36,15 +36,15 @@ pub struct BackOffice {
 /// One line of its file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Entry {
-    /// `executed`, `declined` or `concluded`.
+    /// `executed`, `declined`, `concluded` or `settled`.
     pub event: String,
     /// The instruction.
     pub key: String,
     /// For an execution: the link of the customer's request.
     pub request: Option<String>,
-    /// For an execution: how much.
+    /// For an execution or a settlement: how much.
     pub quantity: Option<String>,
-    /// For an execution: at which price.
+    /// For an execution or a settlement: at which price.
     pub price: Option<String>,
     /// For a conclusion: `committed` or `released`.
     pub outcome: Option<String>,
@@ -126,12 +126,24 @@ impl BackOffice {
     /// # Panics
     /// It does not answer.
     pub async fn mood(&self, executions: &str, conclusions: &str) {
-        let moods = json!({ "executions": executions, "conclusions": conclusions });
+        self.put_mood(json!({ "executions": executions, "conclusions": conclusions })).await;
+    }
+
+    /// Changes what it does when it is told of what the ledger settled.
+    ///
+    /// # Panics
+    /// It does not answer.
+    pub async fn mood_of_settlements(&self, mood: &str) {
+        self.put_mood(json!({ "settlements": mood })).await;
+    }
+
+    async fn put_mood(&self, moods: Value) {
         let told = self.http.put(self.url("/mood")).json(&moods).send().await.unwrap();
         assert!(told.status().is_success());
     }
 
-    /// How many calls with a signature that holds it had since it was started: `executions` or `conclusions`.
+    /// How many calls with a signature that holds it had since it was started: `executions`,
+    /// `conclusions` or `settlements`.
     ///
     /// # Panics
     /// It does not answer.

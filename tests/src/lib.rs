@@ -9,6 +9,7 @@
 //! | [`load`] | customers who trade while something is done to the network |
 //! | [`books`] | what accounts must hold, computed from what was executed |
 //! | [`back_office`] | an institution's own system as a process, which fails, hangs, repeats itself and answers late |
+//! | [`positions`] | the same network with a fund that is priced forward, and a future |
 //! | [`python`] | the second implementation, where this machine can run it |
 //! | [`binaries`], [`slot`], [`ports`], [`wait`] | where programs lie, how many networks run at once, on which ports, and waiting |
 
@@ -29,6 +30,7 @@ pub mod customer;
 pub mod load;
 pub mod network;
 pub mod ports;
+pub mod positions;
 pub mod process;
 pub mod proxy;
 pub mod python;

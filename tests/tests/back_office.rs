@@ -13,14 +13,16 @@
 )]
 
 use serde_json::json;
+use stemma_chain_format::amount::{Amount, Price};
 use stemma_chain_format::keys::PublicKey;
-use stemma_chain_format::request::Side;
+use stemma_chain_format::request::{Side, Size};
 use stemma_node_api::config::{BackOfficeConfig, NodeConfig, RewardAmount, RewardPolicy, RewardsConfig};
 use stemma_node_api::types::{BackOfficeView, RequestState, RequestView};
 use stemma_tests::back_office::{BackOffice, member_key};
 use stemma_tests::books::must_balance;
-use stemma_tests::customer::Customer;
+use stemma_tests::customer::{Customer, trade_of};
 use stemma_tests::network::{AAPL, NAMES, Network, change_config};
+use stemma_tests::positions::{self, NEXT, day};
 use stemma_tests::python;
 use stemma_tests::wait::until;
 use stemma_tools::requests::Prepared;
@@ -365,6 +367,70 @@ async fn while_the_breaker_is_open_orders_wait_at_their_banks() {
     let metrics = network.client(BROKER).metrics().await.unwrap();
     assert!(metrics.contains("stemma_back_office_errands 0\n"), "{metrics}");
     assert!(!network.client("bank-a").metrics().await.unwrap().contains("back_office"));
+}
+
+/// A fund's order that waits for its price is settled by the ledger's rules: nobody is asked, and the back office is told of it once,
+/// whoever is down meanwhile. An order that is released moved nothing, and is told to nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_ledger_settles_is_told_once_however_the_back_office_behaves() {
+    let Some(python) = python::find() else { return };
+    let mut office = BackOffice::new(python);
+    let (mut network, _prices) = positions::network(|config| {
+        if config.member == BROKER {
+            config.institution.back_office = office.config();
+        }
+    })
+    .await;
+    office.start(&network, BROKER).await;
+    let (mut alice, mut emeka) = (network.customer("alice"), network.customer("emeka"));
+    let order = |customer: &mut Customer, limit: Option<&str>| {
+        let mut terms = customer.terms(Side::Buy, NEXT, 1);
+        let trade = trade_of(&mut terms);
+        trade.size = Size::Cash(Amount::new(100_000).unwrap());
+        trade.limit = limit.map(|limit| Price::parse(limit, 2).unwrap());
+        customer.sign(terms)
+    };
+    let (of_alice, of_emeka) = (order(&mut alice, None), order(&mut emeka, Some("12.30")));
+    for (customer, order) in [(&alice, &of_alice), (&emeka, &of_emeka)] {
+        let view = customer.finish(order).await;
+        assert_eq!(view.outcome.as_deref(), Some("accepted"), "{view:?}");
+    }
+    assert_eq!((office.entries(), standing(&network).await.errands), (vec![], 0));
+
+    office.mood_of_settlements("fail").await;
+    day(&network, "2000-02-01").await;
+    office.called("settlements", 0, 2).await;
+    // Told, and the institution is killed before it hears that it was; then the system is killed, too.
+    office.mood_of_settlements("mute").await;
+    until("the settlement there", async || office.of("settled", |_| true).pop()).await;
+    network.process_mut(BROKER).kill();
+    office.mood_of_settlements("fail").await;
+    let before = office.calls("settlements").await;
+    network.process_mut(BROKER).run();
+    network.connected().await;
+    office.called("settlements", before, 1).await;
+    assert_eq!(standing(&network).await.errands, 1);
+    office.kill();
+    office.run().await;
+    office.settled(&network, BROKER).await;
+
+    let settled = async |customer: &Customer, order: &Prepared| {
+        until("the settlement", async || customer.finish(order).await.accepted?.settled).await
+    };
+    let (fill, release) = (settled(&alice, &of_alice).await, settled(&emeka, &of_emeka).await);
+    assert_eq!((fill.act.as_str(), release.act.as_str()), ("fill", "release"));
+    let told = office.entries();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].event.as_str(), &told[0].key), ("settled", &fill.settlement));
+    assert_eq!((told[0].quantity.as_deref(), told[0].price.as_deref()), (Some("80.1982"), Some("12.3456")));
+
+    // Nothing is left to tell.
+    network.process_mut(BROKER).kill();
+    network.process_mut(BROKER).run();
+    network.connected().await;
+    assert_eq!((standing(&network).await.errands, office.entries().len()), (0, 1));
+    network.agreed().await;
+    must_balance(network.client("auditor")).await;
 }
 
 /// What an order under way would use up, no other order is promised; and a restart forgets none of it.

@@ -17,80 +17,19 @@ use std::process::Command;
 use stemma_chain_format::amount::{Amount, Price};
 use stemma_chain_format::bundle::{self, Verdict};
 use stemma_chain_format::request::{Cancel, MarginPayment, Order, Side, Size};
-use stemma_node_api::catalogue::{DryRun, ListInstrument, MarginView, TermsView};
+use stemma_node_api::ClientError;
+use stemma_node_api::catalogue::{DryRun, ListInstrument, TermsView};
 use stemma_node_api::positions::PositionStateView;
 use stemma_node_api::reports::{Days, ReconciliationReport};
-use stemma_node_api::types::{MoveDay, RequestState, RequestView, ServiceAct};
-use stemma_node_api::{Client, ClientError};
+use stemma_node_api::types::{RequestState, RequestView, ServiceAct};
 use stemma_tests::books::{must_balance, parsed};
 use stemma_tests::customer::{Customer, trade_of};
-use stemma_tests::network::{MEMBERS, Network};
+use stemma_tests::network::Network;
+use stemma_tests::positions::{FUT, NEXT, day, network};
 use stemma_tests::python;
 use stemma_tests::wait::until;
-use tempfile::TempDir;
 
-const NEXT: &str = "broker-a/NEXT";
-const FUT: &str = "broker-b/FUT";
 const BANKS: [&str; 2] = ["bank-a", "bank-b"];
-
-const PRICES: &str = "date,symbol,close\n\
-    2000-01-01,AAPL,25.94\n2000-01-01,IBM,100.52\n2000-01-01,NEXT,12.00\n2000-01-01,FUT,100.00\n\
-    2000-02-01,AAPL,25.94\n2000-02-01,IBM,100.52\n2000-02-01,NEXT,12.3456\n2000-02-01,FUT,98.00\n\
-    2000-03-01,AAPL,25.94\n2000-03-01,IBM,100.52\n2000-03-01,NEXT,12.50\n2000-03-01,FUT,96.50\n\
-    2000-04-01,AAPL,25.94\n2000-04-01,IBM,100.52\n2000-04-01,NEXT,12.60\n2000-04-01,FUT,104.00\n\
-    2000-05-01,AAPL,25.94\n2000-05-01,IBM,100.52\n2000-05-01,NEXT,12.60\n2000-05-01,FUT,120.00\n";
-
-/// A network whose institutions also list the fund and the future. The folder holds their prices.
-async fn network(change: impl Fn(&mut stemma_node_api::config::NodeConfig)) -> (Network, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("prices.csv");
-    fs::write(&file, PRICES).unwrap();
-    let network = Network::start_with(|config| {
-        config.institution.prices.file = Some(file.clone());
-        change(config);
-    })
-    .await;
-    let fund = TermsView {
-        fee_buy_basis_points: 100,
-        fee_sell_basis_points: 50,
-        dealing: "forward".to_owned(),
-        ..TermsView::default()
-    };
-    let future = TermsView {
-        fee_least: "250".to_owned(),
-        dealing: "margin".to_owned(),
-        margin: Some(MarginView { initial_basis_points: 1_200, maintenance_basis_points: 900, call_s: 3 }),
-        ..TermsView::default()
-    };
-    for (issuer, code, kind, decimals, terms) in
-        [("broker-a", "NEXT", "fund", 4, fund), ("broker-b", "FUT", "future", 0, future)]
-    {
-        let listing = ListInstrument {
-            code: code.to_owned(),
-            kind: kind.to_owned(),
-            decimals,
-            name: format!("The {kind} of {issuer}"),
-            quoted_in: Some("USD".to_owned()),
-            isin: None,
-            terms: Some(terms),
-        };
-        let listed = network.client(issuer).list_instrument(&listing).await.unwrap();
-        for member in MEMBERS {
-            committed_at(network.client(member), listed.height).await;
-        }
-    }
-    (network, folder)
-}
-
-async fn committed_at(client: &Client, height: u64) {
-    until("a height", async || (client.status().await.ok()?.height >= height).then_some(())).await;
-}
-
-async fn day(network: &Network, day: &str) {
-    for institution in ["broker-a", "broker-b"] {
-        network.client(institution).move_day(&MoveDay { day: day.to_owned() }).await.unwrap();
-    }
-}
 
 fn sized(customer: &mut Customer, instrument: &str, side: Side, size: Size) -> stemma_tools::requests::Terms {
     let mut terms = customer.terms(side, instrument, 1);

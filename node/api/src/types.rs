@@ -48,7 +48,7 @@ pub struct Status {
 /// How an institution's own system is, as its node sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackOfficeView {
-    /// Instructions that it has not yet acknowledged to the end.
+    /// Instructions and settlements that it has not yet acknowledged to the end.
     pub errands: u64,
     /// Calls that failed since the node started.
     pub failures: u64,

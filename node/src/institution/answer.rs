@@ -238,6 +238,9 @@ impl Institution {
             self.release(&entry.id(), true, now_ms, effects);
             self.settled(entry);
         }
+        if entries.iter().any(|(_, entry)| self.has_settled(entry)) {
+            self.tell_settled(ledger, now_ms, effects)?;
+        }
         let height = ledger.head().height;
         let outlived: Vec<Link> =
             self.open.iter().filter(|(_, row)| row.expires <= height).map(|(chain, _)| *chain).collect();
@@ -257,6 +260,7 @@ impl Institution {
     /// [`StoreError`].
     pub fn resume(&mut self, ledger: &Ledger, now_ms: u64, effects: &mut Vec<RoleEffect>) -> Result<(), StoreError> {
         self.resume_errands(ledger, now_ms, effects)?;
+        self.tell_settled(ledger, now_ms, effects)?;
         let height = ledger.head().height;
         let mut gone = Vec::new();
         for (chain, row) in &self.open {

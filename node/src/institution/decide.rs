@@ -9,7 +9,7 @@ use stemma_chain_format::request::{Order, Trade};
 use stemma_chain_format::validate::VerifiedEndorsement;
 
 use super::Institution;
-use super::back_office::Instruction;
+use super::back_office::{Instruction, Ticket};
 use super::case::Case;
 use super::conditions::{Judge, Judged, No};
 use super::rewards::Bonus;
@@ -64,9 +64,8 @@ impl Decision {
         let (request, endorsement) = (question.request(), question.endorsement());
         let (trade, deal) = (request.record().order.trade()?, self.outcome.deal()?);
         let Traded { cost, decimals, cash_decimals } = self.traded.as_ref()?;
-        Some(Instruction {
+        let ticket = Ticket {
             key: endorsement.link(),
-            request: request.link(),
             account: endorsement.record().account,
             bank: endorsement.record().bank.clone(),
             side: trade.side,
@@ -76,8 +75,8 @@ impl Decision {
             price: deal.price,
             cost: *cost,
             fee: deal.fee,
-            expires: endorsement.record().expires,
-        })
+        };
+        Some(Instruction { ticket, request: request.link(), expires: endorsement.record().expires })
     }
 
     /// What of the institution's own cash it pays out.

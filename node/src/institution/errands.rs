@@ -136,7 +136,10 @@ impl Institution {
     ) -> Result<(), StoreError> {
         match self.back_office.heard(heard, now_ms) {
             Some(News::Decided(key, verdict)) => self.decided(&key, verdict, ledger, now_ms, effects)?,
-            Some(News::Concluded(key)) => self.finish_errand(&key, effects),
+            Some(News::Concluded(key)) => match self.telling.acknowledged(&key) {
+                Some(place) => effects.push(RoleEffect::ForgetUntold(place)),
+                None => self.finish_errand(&key, effects),
+            },
             None => {}
         }
         self.call_back_office(now_ms, effects);
@@ -341,7 +344,7 @@ impl Institution {
     /// How the back office is, where it is beside this node.
     pub fn back_office(&self) -> Option<BackOfficeView> {
         self.back_office.standing().map(|standing| BackOfficeView {
-            errands: u64::try_from(self.errands.by_key.len()).unwrap_or(u64::MAX),
+            errands: u64::try_from(self.errands.by_key.len().saturating_add(self.telling.len())).unwrap_or(u64::MAX),
             failures: standing.failures,
             breaker: standing.breaker.to_owned(),
         })

@@ -18,6 +18,7 @@ pub mod prices;
 pub mod reports;
 mod rewards;
 mod settle;
+mod telling;
 mod try_out;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ pub use prices::Prices;
 
 use back_office::BackOffice;
 use errands::Errands;
+use telling::Telling;
 
 use crate::role::QuestionSlot;
 use crate::store::{AnswerRow, Store, StoreError};
@@ -49,6 +51,7 @@ pub struct Institution {
     /// Who carries out what was judged.
     back_office: Box<dyn BackOffice>,
     errands: Errands,
+    telling: Telling,
     /// Executed chains that wait for a block: chain id → answer.
     open: BTreeMap<Link, AnswerRow>,
     /// Answers given in this turn, not yet in the store.
@@ -93,6 +96,7 @@ impl Institution {
             prices,
             back_office,
             errands: Errands::default(),
+            telling: Telling::default(),
             open: BTreeMap::new(),
             fresh: BTreeMap::new(),
             reserved: BTreeMap::new(),

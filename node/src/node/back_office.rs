@@ -22,7 +22,7 @@ pub(super) fn client(settings: &Settings, store: &Store) -> Result<Option<Arc<Ht
             let client = HttpClient::new(url, timeout, settings.member_key.clone(), now_ms);
             Ok(Some(Arc::new(client.map_err(NodeError::BackOffice)?)))
         }
-        _ => match store.errands()?.len() {
+        _ => match store.errands()?.len().saturating_add(store.untold(None)?.len()) {
             0 => Ok(None),
             open => Err(NodeError::Errands(open)),
         },

@@ -71,6 +71,7 @@ impl Node {
                 RoleEffect::RemoveErrand(number) => {
                     writes.errands.insert(*number, None);
                 }
+                RoleEffect::ForgetUntold(place) => writes.told.push(*place),
                 RoleEffect::StoreReferral(row) => writes.referrals.push(row),
                 RoleEffect::KeepTurnedAway(row) => writes.turned_away.push(row),
                 RoleEffect::UseUpVerifier { account, kind, stored } => used_up.push((*account, kind.as_str(), stored)),
@@ -112,6 +113,7 @@ impl Node {
                 | RoleEffect::StoreAnswer(_)
                 | RoleEffect::StoreErrand(_)
                 | RoleEffect::RemoveErrand(_)
+                | RoleEffect::ForgetUntold(_)
                 | RoleEffect::StoreReferral(_)
                 | RoleEffect::UseUpVerifier { .. }
                 | RoleEffect::StoreAttempts(..)

@@ -2,6 +2,8 @@
 //!
 //! It follows from the ledger alone, and serves the rules that look back (lock-up, duplicates) and the reports.
 
+use std::ops::Bound;
+
 use redb::{ReadableTable, WriteTransaction};
 use stemma_chain_format::amount::{Amount, Price, Rounding};
 use stemma_chain_format::cbor;
@@ -173,7 +175,17 @@ pub(super) fn write_settled(
         // Nothing was asked anew: what was is in the chain that opened the position.
         asked: Digest(settlement.link().0),
     };
+    txn.open_table(tables::UNTOLD)?.insert((place.height, place.index), ())?;
     insert(txn, &row, (number, place))
+}
+
+/// The back office knows of the settlements at these places.
+pub(super) fn forget_untold(txn: &WriteTransaction, told: &[Place]) -> Result<(), StoreError> {
+    let mut untold = txn.open_table(tables::UNTOLD)?;
+    for Place { height, index } in told {
+        untold.remove((*height, *index))?;
+    }
+    Ok(())
 }
 
 /// Side, deal, instrument and cash of the trade that a settlement was, if it was one.
@@ -225,19 +237,37 @@ pub fn use_of(referral: &Referral) -> Digest {
     Digest::of(&cbor::encode(referral))
 }
 
+fn beyond(place: Option<Place>) -> Bound<(u64, u32)> {
+    place.map_or(Bound::Unbounded, |Place { height, index }| Bound::Excluded((height, index)))
+}
+
 impl Store {
     /// The book from a place on, the oldest first, at most so many rows, each with its place.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn book(&self, after: Option<Place>, count: usize) -> Result<Vec<(Place, BookRow)>, StoreError> {
-        use std::ops::Bound;
         let book = self.read()?.open_table(tables::BOOK)?;
-        let from = after.map_or(Bound::Unbounded, |Place { height, index }| Bound::Excluded((height, index)));
-        let rows = book.range::<(u64, u32)>((from, Bound::Unbounded))?.take(count).map(|row| {
+        let rows = book.range::<(u64, u32)>((beyond(after), Bound::Unbounded))?.take(count).map(|row| {
             let (place, value) = row?;
             let (height, index) = place.value();
             Ok((Place { height, index }, decode(value.value())?))
+        });
+        rows.collect()
+    }
+
+    /// The settled trades, after a place, of which the back office has yet to be told, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn untold(&self, after: Option<Place>) -> Result<Vec<(Place, BookRow)>, StoreError> {
+        let txn = self.read()?;
+        let (untold, book) = (txn.open_table(tables::UNTOLD)?, txn.open_table(tables::BOOK)?);
+        let rows = untold.range::<(u64, u32)>((beyond(after), Bound::Unbounded))?.map(|key| {
+            let place = key?.0.value();
+            let missing = || StoreError::Damaged(format!("there is no book row of the settlement at {place:?}"));
+            let row = book.get(place)?.ok_or_else(missing)?;
+            Ok((Place { height: place.0, index: place.1 }, decode(row.value())?))
         });
         rows.collect()
     }

@@ -9,7 +9,9 @@ use stemma_chain_format::hash::{AccountId, Digest, Link};
 
 use super::book::Rewarded;
 use super::verifiers::{self, IdentityWrites};
-use super::{ErrandRow, OrderRow, ReferralRow, Store, StoreError, errands, orders, referrals, short, tables};
+use super::{
+    ErrandRow, OrderRow, Place, ReferralRow, Store, StoreError, book, errands, orders, referrals, short, tables,
+};
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -74,6 +76,8 @@ pub struct RoleWrites<'w> {
     pub answers: Vec<&'w AnswerRow>,
     /// Errands at the back office, by number; nothing in place of one that is done.
     pub errands: BTreeMap<u64, Option<&'w ErrandRow>>,
+    /// Settled trades of which the back office was told.
+    pub told: Vec<Place>,
     /// Referrals.
     pub referrals: Vec<&'w ReferralRow>,
     /// Verifiers and attempts.
@@ -88,6 +92,7 @@ impl RoleWrites<'_> {
             && self.counters.is_empty()
             && self.answers.is_empty()
             && self.errands.is_empty()
+            && self.told.is_empty()
             && self.referrals.is_empty()
             && self.identities.is_empty()
     }
@@ -125,6 +130,7 @@ impl Store {
         orders::write_counters(&txn, &writes.counters)?;
         write_answers(&txn, &writes.answers)?;
         errands::write(&txn, &writes.errands)?;
+        book::forget_untold(&txn, &writes.told)?;
         referrals::write(&txn, &writes.referrals)?;
         verifiers::write(&txn, &writes.identities)?;
         Ok(txn.commit()?)

@@ -70,6 +70,9 @@ pub(super) const OPEN_ANSWERS: TableDefinition<'static, u64, ()> = TableDefiniti
 /// Errands at an institution's back office: number in the order of asking → CBOR errand row; gone once all is acknowledged.
 pub(super) const ERRANDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("errands");
 
+/// (height, index) → nothing: the settlements in an institution's book of which its back office has yet to be told.
+pub(super) const UNTOLD: TableDefinition<'static, (u64, u32), ()> = TableDefinition::new("untold");
+
 /// An institution's committed trades: (height, index) → CBOR book row. A cache: it follows from the chains.
 pub(super) const BOOK: TableDefinition<'static, (u64, u32), &[u8]> = TableDefinition::new("book");
 /// (account number, instrument, height, index) → nothing: an account's trades of an instrument in order.
@@ -114,6 +117,7 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(ANSWER_NUMBERS)?;
     txn.open_table(OPEN_ANSWERS)?;
     txn.open_table(ERRANDS)?;
+    txn.open_table(UNTOLD)?;
     txn.open_table(BOOK)?;
     txn.open_table(BOOK_ACCOUNTS)?;
     txn.open_table(REFERRAL_USES)?;

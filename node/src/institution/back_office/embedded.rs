@@ -3,7 +3,7 @@
 
 use stemma_chain_format::hash::Link;
 
-use super::{Asked, BackOffice, Conclusion, Fill, Instruction, Told, Verdict};
+use super::{Asked, BackOffice, Conclusion, Fill, Instruction, Ticket, Told, Verdict};
 
 /// Says yes at once.
 #[derive(Debug)]
@@ -15,6 +15,10 @@ impl BackOffice for Embedded {
     }
 
     fn conclude(&mut self, _key: Link, _conclusion: Conclusion, _now_ms: u64) -> Told {
+        Told::Now
+    }
+
+    fn tell(&mut self, _settled: &Ticket, _now_ms: u64) -> Told {
         Told::Now
     }
 }

@@ -10,8 +10,8 @@ use stemma_node_api::config::BackOfficeConfig;
 
 use super::breaker::Breaker;
 use super::client::Heard;
-use super::wire::{Caller, Trouble, read_conclusion, read_execution, read_liveness};
-use super::{Asked, BackOffice, Conclusion, Instruction, News, Standing, Told};
+use super::wire::{Caller, Trouble, read_acknowledgement, read_execution, read_liveness};
+use super::{Asked, BackOffice, Conclusion, Instruction, News, Standing, Ticket, Told};
 use crate::error::chain;
 use crate::role::{BackOfficeCall, CallStep};
 
@@ -48,6 +48,7 @@ struct Line {
 enum Task {
     Execute(Box<Instruction>),
     Conclude(Conclusion),
+    Tell(Box<Ticket>),
 }
 
 impl Task {
@@ -55,6 +56,7 @@ impl Task {
         match self {
             Self::Execute(_) => CallStep::Execution,
             Self::Conclude(_) => CallStep::Conclusion,
+            Self::Tell(_) => CallStep::Settlement,
         }
     }
 }
@@ -126,12 +128,17 @@ impl BackOffice for Http {
     }
 
     fn execute(&mut self, instruction: &Instruction, now_ms: u64) -> Asked {
-        self.set(instruction.key, Task::Execute(Box::new(instruction.clone())), now_ms);
+        self.set(instruction.ticket.key, Task::Execute(Box::new(instruction.clone())), now_ms);
         Asked::Later
     }
 
     fn conclude(&mut self, key: Link, conclusion: Conclusion, now_ms: u64) -> Told {
         self.set(key, Task::Conclude(conclusion), now_ms);
+        Told::Later
+    }
+
+    fn tell(&mut self, settled: &Ticket, now_ms: u64) -> Told {
+        self.set(settled.key, Task::Tell(Box::new(settled.clone())), now_ms);
         Told::Later
     }
 
@@ -149,6 +156,7 @@ impl BackOffice for Http {
             calls.push(match &line.task {
                 Task::Execute(instruction) => self.caller.execution(instruction),
                 Task::Conclude(conclusion) => self.caller.conclusion(key, *conclusion),
+                Task::Tell(ticket) => self.caller.settlement(ticket),
             });
         }
         calls
@@ -166,7 +174,9 @@ impl BackOffice for Http {
             Task::Execute(instruction) => {
                 read_execution(heard.answer, instruction).map(|verdict| Some(News::Decided(key, verdict)))
             }
-            Task::Conclude(_) => read_conclusion(heard.answer, &key).map(|()| Some(News::Concluded(key))),
+            Task::Conclude(_) | Task::Tell(_) => {
+                read_acknowledgement(heard.answer, &key, step).map(|()| Some(News::Concluded(key)))
+            }
         };
         let pause_ms = if is_void { 0 } else { self.pause_ms(failures) };
         match judged {

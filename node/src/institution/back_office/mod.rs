@@ -40,6 +40,9 @@ pub trait BackOffice: Send + fmt::Debug {
     /// Says what became of an instruction, which is not asked for any more from then on.
     fn conclude(&mut self, key: Link, conclusion: Conclusion, now_ms: u64) -> Told;
 
+    /// Tells of a trade that the ledger committed without asking: an order that waited and was filled, a position closed out.
+    fn tell(&mut self, settled: &Ticket, now_ms: u64) -> Told;
+
     /// The calls that are to be made now.
     fn due(&mut self, _now_ms: u64) -> Vec<BackOfficeCall> {
         Vec::new()
@@ -59,10 +62,19 @@ pub trait BackOffice: Send + fmt::Debug {
 /// What is to be carried out: an order as it was judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instruction {
-    /// The link of the endorsement: the instruction's name for ever.
-    pub key: Link,
+    /// The trade. Its key is the link of the endorsement.
+    pub ticket: Ticket,
     /// The link of the customer's request.
     pub request: Link,
+    /// The last height at which the ledger may commit it.
+    pub expires: u64,
+}
+
+/// All that a trade comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// Its name for ever: the link of the endorsement that asks for it, or of the settlement that it is.
+    pub key: Link,
     /// The customer's account.
     pub account: AccountId,
     /// The account's bank.
@@ -81,8 +93,6 @@ pub struct Instruction {
     pub cost: Amount,
     /// The fee beside it, in smallest units of cash.
     pub fee: Amount,
-    /// The last height at which the ledger may commit it.
-    pub expires: u64,
 }
 
 /// What a back office says when it is asked to carry out an instruction.
@@ -115,7 +125,7 @@ pub struct Fill {
 impl Fill {
     /// What an instruction asks for, exactly.
     pub fn of(instruction: &Instruction) -> Self {
-        Self { quantity: instruction.quantity, price: instruction.price }
+        Self { quantity: instruction.ticket.quantity, price: instruction.ticket.price }
     }
 }
 
@@ -170,7 +180,7 @@ pub struct Standing {
 pub enum News {
     /// An instruction was decided.
     Decided(Link, Verdict),
-    /// A conclusion was acknowledged: nothing is open under this key.
+    /// A conclusion, or a trade that was told, was acknowledged: nothing is open under this key.
     Concluded(Link),
 }
 

@@ -7,7 +7,7 @@ use stemma_chain_format::limits::TEXT_BYTES_MAX;
 use stemma_chain_format::member::MemberId;
 
 use super::client::{ClientError, HttpAnswer};
-use super::{Conclusion, Decline, Fill, Instruction, Release, Verdict};
+use super::{Conclusion, Decline, Fill, Instruction, Release, Ticket, Verdict};
 use crate::role::{BackOfficeCall, CallStep};
 
 /// Who calls: told in every body.
@@ -47,10 +47,17 @@ impl Trouble {
 
 #[derive(Debug, Serialize)]
 struct ExecutionBody<'b> {
+    #[serde(flatten)]
+    ticket: TicketBody<'b>,
+    request: String,
+    expires: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct TicketBody<'b> {
     network: String,
     member: &'b str,
     key: String,
-    request: String,
     account: String,
     bank: &'b str,
     side: String,
@@ -60,7 +67,6 @@ struct ExecutionBody<'b> {
     cash: String,
     cost: String,
     fee: String,
-    expires: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,6 +98,7 @@ pub(super) enum Status {
     Filled,
     Declined,
     Concluded,
+    Settled,
 }
 
 impl std::fmt::Display for Status {
@@ -100,6 +107,7 @@ impl std::fmt::Display for Status {
             Self::Filled => "filled",
             Self::Declined => "declined",
             Self::Concluded => "concluded",
+            Self::Settled => "settled",
         })
     }
 }
@@ -107,27 +115,37 @@ impl std::fmt::Display for Status {
 impl Caller {
     /// The call that asks to carry out an instruction; the same at every time.
     pub(super) fn execution(&self, instruction: &Instruction) -> BackOfficeCall {
-        let Instruction { instrument: (instrument, decimals), cash: (cash, cash_decimals), .. } = instruction;
+        let Instruction { ticket, request, expires } = instruction;
+        let body =
+            encode(&ExecutionBody { ticket: self.ticket(ticket), request: request.to_string(), expires: *expires });
+        let (path, step) = ("/executions".to_owned(), CallStep::Execution);
+        BackOfficeCall { key: ticket.key, step, path, idempotency_key: ticket.key.to_string(), body }
+    }
+
+    /// The call that tells of a trade that the ledger settled; the same at every time.
+    pub(super) fn settlement(&self, ticket: &Ticket) -> BackOfficeCall {
+        let (path, step) = ("/settlements".to_owned(), CallStep::Settlement);
+        let body = encode(&self.ticket(ticket));
+        BackOfficeCall { key: ticket.key, step, path, idempotency_key: ticket.key.to_string(), body }
+    }
+
+    fn ticket<'b>(&'b self, ticket: &'b Ticket) -> TicketBody<'b> {
+        let Ticket { instrument: (instrument, decimals), cash: (cash, cash_decimals), .. } = ticket;
         let money = |amount: Amount| decimal(amount.units(), *cash_decimals);
-        let key = instruction.key.to_string();
-        let body = encode(&ExecutionBody {
+        TicketBody {
             network: self.network.to_string(),
             member: self.member.as_str(),
-            key: key.clone(),
-            request: instruction.request.to_string(),
-            account: instruction.account.to_string(),
-            bank: instruction.bank.as_str(),
-            side: instruction.side.to_string(),
+            key: ticket.key.to_string(),
+            account: ticket.account.to_string(),
+            bank: ticket.bank.as_str(),
+            side: ticket.side.to_string(),
             instrument: instrument.to_string(),
-            quantity: decimal(instruction.quantity.units(), *decimals),
-            price: instruction.price.display(*cash_decimals),
+            quantity: decimal(ticket.quantity.units(), *decimals),
+            price: ticket.price.display(*cash_decimals),
             cash: cash.to_string(),
-            cost: money(instruction.cost),
-            fee: money(instruction.fee),
-            expires: instruction.expires,
-        });
-        let (path, step) = ("/executions".to_owned(), CallStep::Execution);
-        BackOfficeCall { key: instruction.key, step, path, idempotency_key: key, body }
+            cost: money(ticket.cost),
+            fee: money(ticket.fee),
+        }
     }
 
     /// The call that says what became of an instruction; the same at every time.
@@ -158,7 +176,7 @@ pub(super) fn read_execution(
     instruction: &Instruction,
 ) -> Result<Verdict, Trouble> {
     let answer = answer.map_err(Trouble::Call)?;
-    let body = match read_body(&answer, &instruction.key) {
+    let body = match read_body(&answer, &instruction.ticket.key) {
         Err(Trouble::TurnedAway(status)) => {
             let reason = format!("HTTP status {status}");
             return Ok(Verdict::Declined(Decline { reason, is_settled: false }));
@@ -175,11 +193,15 @@ pub(super) fn read_execution(
     }
 }
 
-/// Whether an answer acknowledges a conclusion. No status turns one away: it is repeated until it is acknowledged.
-pub(super) fn read_conclusion(answer: Result<HttpAnswer, ClientError>, key: &Link) -> Result<(), Trouble> {
-    match read_body(&answer.map_err(Trouble::Call)?, key)?.status {
-        Status::Concluded => Ok(()),
-        found => Err(Trouble::OtherStatus { asked: CallStep::Conclusion, found }),
+/// Whether an answer acknowledges what was told. No status turns it away: it is repeated until it is acknowledged.
+pub(super) fn read_acknowledgement(
+    answer: Result<HttpAnswer, ClientError>,
+    key: &Link,
+    asked: CallStep,
+) -> Result<(), Trouble> {
+    match (read_body(&answer.map_err(Trouble::Call)?, key)?.status, asked) {
+        (Status::Concluded, CallStep::Conclusion) | (Status::Settled, CallStep::Settlement) => Ok(()),
+        (found, asked) => Err(Trouble::OtherStatus { asked, found }),
     }
 }
 
@@ -210,8 +232,8 @@ fn read_body(answer: &HttpAnswer, key: &Link) -> Result<AnswerBody, Trouble> {
 }
 
 fn read_fill(body: &AnswerBody, instruction: &Instruction) -> Result<Fill, Trouble> {
-    let quantity = body.quantity.as_deref().and_then(|text| parse_decimal(text, instruction.instrument.1).ok());
-    let price = body.price.as_deref().and_then(|text| Price::parse(text, instruction.cash.1).ok());
+    let quantity = body.quantity.as_deref().and_then(|text| parse_decimal(text, instruction.ticket.instrument.1).ok());
+    let price = body.price.as_deref().and_then(|text| Price::parse(text, instruction.ticket.cash.1).ok());
     let (quantity, price) = quantity.zip(price).ok_or(Trouble::Fill)?;
     Ok(Fill { quantity, price })
 }
@@ -233,10 +255,13 @@ pub(super) mod tests {
     }
 
     pub(crate) fn instruction(key: u8) -> Instruction {
+        Instruction { ticket: ticket(key), request: Link([2; 32]), expires: 200 }
+    }
+
+    pub(crate) fn ticket(key: u8) -> Ticket {
         let amount = |units| Amount::new(units).unwrap();
-        Instruction {
+        Ticket {
             key: Link([key; 32]),
-            request: Link([2; 32]),
             account: AccountId([3; 32]),
             bank: "bank-a".parse().unwrap(),
             side: Side::Buy,
@@ -246,7 +271,6 @@ pub(super) mod tests {
             price: Price::parse("25.94", 2).unwrap(),
             cost: amount(25_940),
             fee: amount(26),
-            expires: 200,
         }
     }
 
@@ -268,7 +292,12 @@ pub(super) mod tests {
         assert_eq!(["quantity", "price", "cost", "fee"].map(told), ["10", "25.94", "259.40", "0.26"]);
         assert_eq!(["member", "bank", "side", "instrument"].map(told), ["broker-a", "bank-a", "buy", "broker-a/AAPL"]);
         assert_eq!((call.path.as_str(), &call.idempotency_key), ("/executions", &told("key")));
+        assert_eq!(body["expires"], 200);
         assert_eq!(call, caller().execution(&instruction(1)), "the same at every time");
+        let told = caller().settlement(&ticket(1));
+        let settled: serde_json::Value = serde_json::from_slice(&told.body).unwrap();
+        assert!(settled.as_object().unwrap().iter().all(|(name, value)| body[name] == *value), "{settled}");
+        assert_eq!((told.path.as_str(), settled.get("request"), settled.get("expires")), ("/settlements", None, None));
     }
 
     #[test]
@@ -290,7 +319,7 @@ pub(super) mod tests {
         assert_eq!(read(filled(1, "10", "25.940")).unwrap(), Verdict::Filled(Fill::of(&asked)));
         let Verdict::Filled(other) = read(filled(1, "9", "25.94")).unwrap() else { panic!("a fill") };
         assert_ne!(other, Fill::of(&asked));
-        let key = asked.key;
+        let key = asked.ticket.key;
         let declined = answer(200, &format!(r#"{{"key":"{key}","status":"declined","reason":"no\u000ashares"}}"#));
         let settled = Decline { reason: "noshares".to_owned(), is_settled: true };
         assert_eq!(read(declined).unwrap(), Verdict::Declined(settled));
@@ -306,7 +335,7 @@ pub(super) mod tests {
         for status in [202, 409, 425] {
             assert!(read_execution(answer(status, ""), &asked).unwrap_err().is_sign_of_life(), "{status}");
         }
-        let key = asked.key;
+        let key = asked.ticket.key;
         let troubles = [
             answer(500, ""),
             answer(503, ""),
@@ -326,10 +355,12 @@ pub(super) mod tests {
             assert!(!read_execution(trouble, &asked).unwrap_err().is_sign_of_life(), "{shown}");
         }
         let concluded = |status| answer(status, &format!(r#"{{"key":"{key}","status":"concluded"}}"#));
-        read_conclusion(concluded(200), &key).unwrap();
+        let read = |answer| read_acknowledgement(answer, &key, CallStep::Conclusion);
+        read(concluded(200)).unwrap();
+        read_acknowledgement(concluded(200), &key, CallStep::Settlement).unwrap_err();
         for (status, is_alive) in [(404, true), (410, true), (409, true), (429, false), (500, false)] {
-            assert_eq!(read_conclusion(concluded(status), &key).unwrap_err().is_sign_of_life(), is_alive, "{status}");
+            assert_eq!(read(concluded(status)).unwrap_err().is_sign_of_life(), is_alive, "{status}");
         }
-        read_conclusion(filled(1, "10", "25.94"), &key).unwrap_err();
+        read(filled(1, "10", "25.94")).unwrap_err();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::Verdict;
 use super::super::client::{ClientError, HttpAnswer};
-use super::super::wire::tests::{answer, filled, instruction};
+use super::super::wire::tests::{answer, filled, instruction, ticket};
 use super::super::{Fill, Release};
 use super::*;
 
@@ -56,7 +56,24 @@ fn a_call_is_repeated_at_doubling_pauses_until_it_is_answered() {
     assert_eq!(called(&mut office, now_ms), [execution(1)]);
     let verdict = Verdict::Filled(Fill::of(&asked));
     let news = hears(&mut office, execution(1), filled(1, "10", "25.94"), now_ms);
-    assert_eq!(news, Some(News::Decided(asked.key, verdict)));
+    assert_eq!(news, Some(News::Decided(asked.ticket.key, verdict)));
+    assert_eq!(called(&mut office, u64::MAX), []);
+}
+
+#[test]
+fn what_was_settled_is_told_until_it_is_acknowledged() {
+    let mut office = office();
+    assert_eq!(office.tell(&ticket(1), 0), Told::Later);
+    let settlement = (Link([1; 32]), CallStep::Settlement);
+    let settled = || answer(200, &format!(r#"{{"key":"{}","status":"settled"}}"#, Link([1; 32])));
+    let mut now_ms = 0;
+    for (trouble, pause_ms) in [(answer(404, ""), 100), (concluded(1), 200)] {
+        assert_eq!(called(&mut office, now_ms), [settlement]);
+        assert_eq!(hears(&mut office, settlement, trouble, now_ms), None);
+        now_ms += pause_ms;
+    }
+    assert_eq!(called(&mut office, now_ms), [settlement]);
+    assert_eq!(hears(&mut office, settlement, settled(), now_ms), Some(News::Concluded(Link([1; 32]))));
     assert_eq!(called(&mut office, u64::MAX), []);
 }
 
