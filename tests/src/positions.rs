@@ -14,14 +14,14 @@ use crate::wait::until;
 /// The fund, of four decimals, at 1 % to buy and 0.5 % to sell.
 pub const NEXT: &str = "broker-a/NEXT";
 /// The future, at a margin of 12 %, 9 % to keep, and three seconds to restore it.
-pub const FUT: &str = "broker-b/FUT";
+pub const FUTURE: &str = "broker-b/FUTURE";
 
 const PRICES: &str = "date,symbol,close\n\
-    2000-01-01,AAPL,25.94\n2000-01-01,IBM,100.52\n2000-01-01,NEXT,12.00\n2000-01-01,FUT,100.00\n\
-    2000-02-01,AAPL,25.94\n2000-02-01,IBM,100.52\n2000-02-01,NEXT,12.3456\n2000-02-01,FUT,98.00\n\
-    2000-03-01,AAPL,25.94\n2000-03-01,IBM,100.52\n2000-03-01,NEXT,12.50\n2000-03-01,FUT,96.50\n\
-    2000-04-01,AAPL,25.94\n2000-04-01,IBM,100.52\n2000-04-01,NEXT,12.60\n2000-04-01,FUT,104.00\n\
-    2000-05-01,AAPL,25.94\n2000-05-01,IBM,100.52\n2000-05-01,NEXT,12.60\n2000-05-01,FUT,120.00\n";
+    2000-01-01,AAPL,25.94\n2000-01-01,IBM,100.52\n2000-01-01,NEXT,12.00\n2000-01-01,FUTURE,100.00\n\
+    2000-02-01,AAPL,25.94\n2000-02-01,IBM,100.52\n2000-02-01,NEXT,12.3456\n2000-02-01,FUTURE,98.00\n\
+    2000-03-01,AAPL,25.94\n2000-03-01,IBM,100.52\n2000-03-01,NEXT,12.50\n2000-03-01,FUTURE,96.50\n\
+    2000-04-01,AAPL,25.94\n2000-04-01,IBM,100.52\n2000-04-01,NEXT,12.60\n2000-04-01,FUTURE,104.00\n\
+    2000-05-01,AAPL,25.94\n2000-05-01,IBM,100.52\n2000-05-01,NEXT,12.60\n2000-05-01,FUTURE,120.00\n";
 
 /// A network whose institutions also list the fund and the future. The folder holds their prices.
 ///
@@ -49,7 +49,7 @@ pub async fn network(change: impl Fn(&mut NodeConfig)) -> (Network, TempDir) {
         ..TermsView::default()
     };
     for (issuer, code, kind, decimals, terms) in
-        [("broker-a", "NEXT", "fund", 4, fund), ("broker-b", "FUT", "future", 0, future)]
+        [("broker-a", "NEXT", "fund", 4, fund), ("broker-b", "FUTURE", "future", 0, future)]
     {
         let listing = ListInstrument {
             code: code.to_owned(),

@@ -25,7 +25,7 @@ use stemma_node_api::types::{RequestState, RequestView, ServiceAct};
 use stemma_tests::books::{must_balance, parsed};
 use stemma_tests::customer::{Customer, trade_of};
 use stemma_tests::network::Network;
-use stemma_tests::positions::{FUT, NEXT, day, network};
+use stemma_tests::positions::{FUTURE, NEXT, day, network};
 use stemma_tests::python;
 use stemma_tests::wait::until;
 
@@ -198,11 +198,11 @@ async fn a_future_is_settled_daily_called_and_closed_out() {
     let (mut alice, mut emeka) = (network.customer("alice"), network.customer("emeka"));
     let (before, shorts) = (held(&alice, "bank-a/USD").await, held(&emeka, "bank-b/USD").await);
 
-    let bought = gives(&mut alice, FUT, Side::Buy, quantity(10)).await;
+    let bought = gives(&mut alice, FUTURE, Side::Buy, quantity(10)).await;
     assert_eq!(bought.executed.as_ref().unwrap().fee, "250");
     future_is(&alice, Some((10, 12_000, false))).await;
     assert_eq!(held(&alice, "bank-a/USD").await, before - 12_250);
-    gives(&mut emeka, FUT, Side::Sell, quantity(10)).await;
+    gives(&mut emeka, FUTURE, Side::Sell, quantity(10)).await;
     future_is(&emeka, Some((-10, 12_000, false))).await;
 
     day(&network, "2000-02-01").await;
@@ -213,16 +213,16 @@ async fn a_future_is_settled_daily_called_and_closed_out() {
     // Emeka takes out what is above the initial margin of 117.60, and not more; alice is called, and pays in time.
     let payment = |units, bank: &str| {
         Order::Margin(MarginPayment {
-            instrument: FUT.parse().unwrap(),
+            instrument: FUTURE.parse().unwrap(),
             cash: format!("{bank}/USD").parse().unwrap(),
             amount: Amount::new(units).unwrap(),
         })
     };
-    let much = asks(&mut emeka, FUT, payment(-2_241, BANKS[1])).await;
+    let much = asks(&mut emeka, FUTURE, payment(-2_241, BANKS[1])).await;
     assert_eq!(much.refusal.expect("refused").reason, "insufficient-margin");
-    let taken = asks(&mut emeka, FUT, payment(-2_240, BANKS[1])).await;
+    let taken = asks(&mut emeka, FUTURE, payment(-2_240, BANKS[1])).await;
     assert_eq!(taken.outcome.as_deref(), Some("done"), "{taken:?}");
-    let paid = asks(&mut alice, FUT, payment(1_580, BANKS[0])).await;
+    let paid = asks(&mut alice, FUTURE, payment(1_580, BANKS[0])).await;
     assert_eq!(paid.outcome.as_deref(), Some("done"), "{paid:?}");
     network.process_mut("broker-b").kill();
     network.process_mut("broker-b").run();
@@ -238,14 +238,14 @@ async fn a_future_is_settled_daily_called_and_closed_out() {
     // Sold at 100.00, closed out at 104.00: the loss of 40.00 and a fee of 2.50.
     assert_eq!(held(&emeka, "bank-b/USD").await, shorts - 4_000 - 250);
 
-    let sold = gives(&mut alice, FUT, Side::Sell, quantity(10)).await;
+    let sold = gives(&mut alice, FUTURE, Side::Sell, quantity(10)).await;
     assert_eq!(sold.executed.unwrap().price, "10400");
     future_is(&alice, None).await;
     assert_eq!(held(&alice, "bank-a/USD").await, before + 4_000 - 500);
     all_holds(&network).await;
 
     // A short position whose margin is used up by the next price is closed out at once; nobody loses more than the margin.
-    gives(&mut emeka, FUT, Side::Sell, quantity(10)).await;
+    gives(&mut emeka, FUTURE, Side::Sell, quantity(10)).await;
     future_is(&emeka, Some((-10, 12_480, false))).await;
     let before = held(&emeka, "bank-b/USD").await;
     day(&network, "2000-05-01").await;
@@ -280,14 +280,14 @@ async fn bad_listings_and_orders_are_told_what_is_wrong() {
     assert!(unknown.contains("spot, forward or margin"), "{unknown}");
 
     let mut alice = network.customer("alice");
-    let terms = sized(&mut alice, FUT, Side::Buy, cash(50_000));
+    let terms = sized(&mut alice, FUTURE, Side::Buy, cash(50_000));
     let by_cash = alice.finish(&alice.sign(terms)).await;
     assert_eq!(by_cash.refusal.expect("refused").reason, "quantity-outside-terms");
     let nothing = Order::Margin(MarginPayment {
-        instrument: FUT.parse().unwrap(),
+        instrument: FUTURE.parse().unwrap(),
         cash: "bank-a/USD".parse().unwrap(),
         amount: Amount::new(100).unwrap(),
     });
-    let nothing = asks(&mut alice, FUT, nothing).await;
+    let nothing = asks(&mut alice, FUTURE, nothing).await;
     assert_eq!(nothing.refusal.expect("refused").reason, "unknown-position");
 }

@@ -15,7 +15,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use stemma_tests::binaries::{binaries, workspace};
-use stemma_tests::network::Network;
+use stemma_tests::positions;
 
 /// The lines of the shell blocks of one part of the README, continued lines joined.
 fn commands(readme: &str, heading: &str) -> Vec<String> {
@@ -40,7 +40,7 @@ fn run(line: &str, folder: &Path, variables: &BTreeMap<&str, String>) -> Value {
 
 #[tokio::test]
 async fn the_tour_of_customer_and_auditor_is_true() {
-    let mut network = Network::start().await;
+    let (mut network, _prices) = positions::network(|_| {}).await;
     network.connected().await;
     let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
     let folder = network.scratch().to_owned();
@@ -72,7 +72,12 @@ async fn the_tour_of_customer_and_auditor_is_true() {
                 variables.insert("KEY", answer["public_key"].as_str().unwrap().to_owned())
             }
             ["account", "open"] => variables.insert("ACCOUNT", answer["account"].as_str().unwrap().to_owned()),
-            ["trade", "buy"] | ["account", "withdraw" | "rotate-key" | "freeze" | "unfreeze" | "set-credit"] => {
+            ["trade", "buy"] => {
+                assert_eq!(answer["state"], "committed", "{answer}");
+                variables.insert("REQUEST", answer["request"].as_str().unwrap().to_owned())
+            }
+            ["trade", "cancel" | "margin"]
+            | ["account", "withdraw" | "rotate-key" | "freeze" | "unfreeze" | "set-credit"] => {
                 assert_eq!(answer["state"], "committed", "{answer}");
                 None
             }
@@ -92,6 +97,7 @@ async fn the_tour_of_customer_and_auditor_is_true() {
         "key new, account open, account fund, trade buy, account show",
         "identity enrol, promote --key, trade buy",
         "account withdraw, key new, account rotate-key, request list",
+        "trade buy, account show, trade cancel, trade buy, trade margin",
         "audit export, audit verify",
         "identity enrol, identity list, trade buy",
         "account freeze, account unfreeze, account set-credit, node queue, node refusals, node paths",

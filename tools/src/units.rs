@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stemma_chain_format::amount::{Amount, decimal, parse_decimal};
+use stemma_chain_format::amount::{Amount, Price, decimal, parse_decimal};
 use stemma_chain_format::lineage::Listed;
 use stemma_node_api::catalogue::InstrumentView;
 use stemma_node_api::positions::{PositionStateView, PositionView};
@@ -52,6 +52,15 @@ impl Units {
         }
     }
 
+    /// A price in smallest units of a cash, in whole units where its decimals are known.
+    #[must_use]
+    pub fn price(&self, cash: &str, price: &str) -> String {
+        match (self.decimals(cash), Price::parse(price, 0)) {
+            (Some(decimals), Ok(price)) => price.display(decimals),
+            _ => format!("{price} smallest units"),
+        }
+    }
+
     /// One line for each instrument held: the amount, then the instrument.
     #[must_use]
     pub fn lines(&self, amounts: &Amounts) -> Vec<String> {
@@ -75,7 +84,7 @@ pub fn position_line(position: &PositionView, units: &Units) -> String {
         }
         PositionStateView::Margin { quantity, mark, margin, called, .. } => {
             let called = called.as_ref().map_or(String::new(), |since| format!(", more is called for since {since}"));
-            let (margin, mark) = (show(cash, margin), units.show(cash, mark));
+            let (margin, mark) = (show(cash, margin), units.price(cash, mark));
             format!("{} marked at {mark}, margin {margin}{called}", show(instrument, quantity))
         }
     }
@@ -118,6 +127,9 @@ mod tests {
         assert_eq!(units.show("bank-a/USD", "-1234"), "-12.34");
         assert_eq!(units.show("bank-b/USD", "5"), "5 smallest units");
         assert_eq!(units.lines(&Amounts::new()), ["nothing"]);
+        let price = |cash: &str, price: &str| units.price(cash, price);
+        assert_eq!([price("bank-a/USD", "21327.6"), price("bank-a/USD", "1200")], ["213.276", "12.00"]);
+        assert_eq!(price("bank-b/USD", "5.5"), "5.5 smallest units");
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Institution {
 }
 
 fn too_little(violation: Violation) -> No {
-    no(Why::InsufficientMargin, violation.expected, format!("{}: {}", violation.field, violation.found))
+    no(Why::InsufficientMargin, violation.expected, violation.found)
 }
 
 /// What postings move on an account in a cash, for one purpose or for all.

@@ -104,6 +104,18 @@ fn shown(view: &RequestView) -> String {
     }
     rows.extend(view.chain.clone().map(|chain| ("Entry", chain)));
     rows.extend(view.height.map(|height| ("Height", height.to_string())));
+    rows.extend(view.outcome.clone().map(|outcome| ("Outcome", outcome)));
+    if let Some(accepted) = &view.accepted {
+        rows.extend(accepted.cut_off.clone().map(|cut_off| ("Cancel until", cut_off)));
+        match &accepted.settled {
+            Some(settled) => {
+                let why = settled.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+                rows.push(("Settled", format!("{}{why} at height {}", settled.act, settled.height)));
+                rows.push(("Settlement", settled.settlement.clone()));
+            }
+            None => rows.push(("Settled", "no: it waits, or was cancelled or taken back".to_owned())),
+        }
+    }
     pairs(&rows)
 }
 

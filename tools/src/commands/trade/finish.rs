@@ -43,7 +43,7 @@ pub(super) async fn finish(
             let quantity = market.units.show(name, &executed.quantity);
             rows.insert(0, ("Committed", said.to_owned()));
             rows.push(("Quantity", format!("{quantity} {name}")));
-            rows.push(("Price", market.money(&executed.price)));
+            rows.push(("Price", market.price(&executed.price)));
             rows.push(("Fee", market.money(&executed.fee)));
             rows.extend(executed.referral.clone().map(|outcome| ("Referral", outcome)));
             for reward in &executed.rewards {

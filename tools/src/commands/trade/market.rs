@@ -84,6 +84,11 @@ impl Market {
         Ok(Trade { side, instrument: args.instrument.clone(), size, cash: self.cash.clone(), limit, fee_max })
     }
 
+    /// A price in the cash that pays.
+    pub(super) fn price(&self, price: &str) -> String {
+        format!("{} {}", self.units.price(&self.cash.to_string(), price), self.cash.code())
+    }
+
     /// An amount of the cash that pays.
     pub(super) fn money(&self, amount: &str) -> String {
         format!("{} {}", self.units.show(&self.cash.to_string(), amount), self.cash.code())
