@@ -120,7 +120,7 @@ def order_is_met(network, req, end, exe, listed, before):
     same("terms", "request.margin.instrument", ON_MARGIN, dealing if kind == MARGIN_PAYMENT else ON_MARGIN)
     same("terms", f"{place}.outcome", due, outcome)
     if before is not None or kind != ORDERED:
-        position_agrees(before, kind, asked)
+        position_agrees(before, req["account"], kind, asked)
     key, level = touched_key(network, req, listed), end["credit"]["level"]
     if kind == CANCEL:
         moved, left = given_back(key, before, parties), None
@@ -141,8 +141,9 @@ def order_is_met(network, req, end, exe, listed, before):
     return left
 
 
-def position_agrees(before, kind, asked):
+def position_agrees(before, account, kind, asked):
     need(before is not None, "terms", "request", "a position of this account", "none")
+    same("terms", "request", account, before["account"])
     for field in ("instrument", "cash"):
         same("agreement", f"request.{field}", before[field], asked[field])
     same("terms", "request", WAITING if kind == CANCEL else MARGIN, before["state"][0])

@@ -162,11 +162,11 @@ pub fn movements(
             margin::traded((trade, deal), known, (terms, listing.decimals), parties, decided.executed_ms)
         }
         (Order::Cancel(cancel), _, Outcome::Done) => {
-            let position = there(position, order)?;
+            let position = there(position, order, &parties.account)?;
             forward::cancelled(cancel, waiting_of(position, order)?, parties)
         }
         (Order::Margin(payment), Dealing::Margin(terms), Outcome::Done) => {
-            let known = margin_of(there(position, order)?, order)?;
+            let known = margin_of(there(position, order, &parties.account)?, order)?;
             margin::paid(payment, known, (terms, listing.decimals), parties)
         }
         (order, dealing, outcome) => {
@@ -220,7 +220,7 @@ pub fn terms_are_met(
         }
         (Order::Trade(trade), _) => forward::terms_hold(trade, listing, terms, endorsement)?,
         (Order::Cancel(_), _) => {
-            let waiting = waiting_of(there(position, order)?, order)?;
+            let waiting = waiting_of(there(position, order, &parties.account)?, order)?;
             let in_time = waiting.cut_off_ms.is_none_or(|last_ms| execution.executed_ms <= last_ms);
             let expected = format!("at most {}, the cut-off", waiting.cut_off_ms.unwrap_or_default());
             ensure(in_time, Rule::Terms, "execution.executed_ms", expected, execution.executed_ms)?;
@@ -321,13 +321,15 @@ fn sum(one: Amount, other: Amount, place: &str) -> Result<Amount, Violation> {
     one.plus(other).map_err(|e| Violation::new(Rule::Terms, place, "an amount of at most 2^96", e))
 }
 
-/// A position there is, of the account that the order is of, by its key.
-fn there<'p>(position: Option<&'p Position>, order: &Order) -> Result<&'p Position, Violation> {
+/// The position that an order is about is there, and of the order's account: whose order waits, its key does not say.
+fn there<'p>(position: Option<&'p Position>, order: &Order, account: &AccountId) -> Result<&'p Position, Violation> {
     let (field, expected) = match order {
         Order::Cancel(_) => ("request", "an order of this account that waits"),
         Order::Trade(_) | Order::Margin(_) => ("instrument", "a position of this account"),
     };
-    position.ok_or_else(|| Violation::new(Rule::Terms, order.place(field), expected, "none"))
+    let missing = |found: &str| Violation::new(Rule::Terms, order.place(field), expected, found);
+    let position = position.ok_or_else(|| missing("none"))?;
+    if position.account == *account { Ok(position) } else { Err(missing("one of another account")) }
 }
 
 fn agrees(position: &Position, order: &Order) -> Result<(), Violation> {

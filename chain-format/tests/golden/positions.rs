@@ -259,7 +259,19 @@ fn cancels(world: &World) -> Vec<Vector> {
         let request::Order::Cancel(cancel) = &mut r.order else { panic!("a cancel") };
         cancel.request = nothing;
     };
-    let cases: [(&str, &str, Broken, Plan<'_>); 4] = [
+    // Bob has the same bank, and so the same cash, as alice. All adds up, but that it is not his order.
+    let (of_alice, position) = position(world, "alice");
+    let (cash, reserved) = (position.cash.clone(), position.waiting().unwrap().reserved);
+    let stolen = cancelled(world, &waits(world), waiting_request(world)).execution(move |x| {
+        let into = |account, amount| {
+            let (instrument, purpose) = (cash.clone(), PostingPurpose::Reserve);
+            Posting { account, instrument, amount, purpose }
+        };
+        x.postings = vec![into(x.account, reserved), into(of_alice, reserved.negated())];
+        x.holdings.add(&cash, reserved).unwrap();
+    });
+    let cases: [(&str, &str, Broken, Plan<'_>); 5] = [
+        ("of-another", "Bob takes what alice's order reserves.", (Rule::Terms, "request.cancel.request"), stolen),
         (
             "nothing",
             "No such order waits.",

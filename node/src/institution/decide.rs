@@ -89,9 +89,10 @@ impl Decision {
 impl Institution {
     /// Judges an order by every condition, and what its referral earns.
     pub(super) fn decide(&self, question: &VerifiedEndorsement, ledger: &Ledger, now_ms: u64) -> Result<Decision, No> {
+        let account = &question.request().record().account;
         let decision = match &question.request().record().order {
             Order::Trade(trade) => self.decide_trade(question, trade, ledger, now_ms),
-            Order::Cancel(cancel) => self.judge_cancel(cancel, ledger, now_ms),
+            Order::Cancel(cancel) => self.judge_cancel(account, cancel, ledger, now_ms),
             Order::Margin(payment) => self.judge_payment(question, payment, ledger, now_ms),
         };
         Ok(Decision { position: self.touched(question, ledger), ..decision? })

@@ -2,6 +2,7 @@
 
 use stemma_chain_format::dealing::reserved_by;
 use stemma_chain_format::execution::{Acceptance, Outcome};
+use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::position::waiting_key;
 use stemma_chain_format::refusal::RefusalReason as Why;
@@ -36,11 +37,18 @@ impl Institution {
     }
 
     /// Judges whether an order that waits is still cancelled.
-    pub(super) fn judge_cancel(&self, cancel: &Cancel, ledger: &Ledger, now_ms: u64) -> Result<Decision, No> {
+    pub(super) fn judge_cancel(
+        &self,
+        account: &AccountId,
+        cancel: &Cancel,
+        ledger: &Ledger,
+        now_ms: u64,
+    ) -> Result<Decision, No> {
         let unknown = |found: &str| no(Why::UnknownPosition, "an order of this account that waits", found);
         let listed = ledger.listing(&cancel.instrument).ok_or_else(|| unknown("an instrument that is not listed"))?;
         let key = waiting_key(&self.network, &cancel.request);
-        let position = ledger.position(&key).ok_or_else(|| unknown("none"))?;
+        let position = ledger.position(&key).filter(|position| position.account == *account);
+        let position = position.ok_or_else(|| unknown("none"))?;
         if (&position.instrument, &position.cash) != (&cancel.instrument, &cancel.cash) {
             return Err(unknown(&format!("one of {} paid in {}", position.instrument, position.cash)));
         }
