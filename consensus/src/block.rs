@@ -81,6 +81,12 @@ fn may_apply_later(ledger: &Ledger, entry: &VerifiedEntry, violation: &Violation
         // The institution may come to cash; a clock may be a little behind; until the settlement is too old.
         (Entry::Settlement(_), Rule::Overdraft) => true,
         (Entry::Settlement(settlement), Rule::Expiry) => settlement.record().settled_ms > ledger.head().time_ms,
+        // A clock may be a little behind; until the order that waits is settled.
+        (Entry::Servicing(service), Rule::Status) => {
+            let record = service.servicing.record();
+            let waits = |key| ledger.position(&key).is_some();
+            stemma_chain_format::position::touched_by_act(&record.network, &record.act).is_some_and(waits)
+        }
         (Entry::Issuance(_), Rule::Account | Rule::Listing) => true,
         (Entry::Issuance(issuance), Rule::Sequence) => {
             let record = issuance.record();

@@ -220,6 +220,9 @@ fn check_conditions(conditions: &ConditionsConfig) -> Result<(), ConfigError> {
     let setting = |field, expected: &str, found: String| {
         Err(ConfigError::Setting { field, expected: expected.to_owned(), found })
     };
+    if !(1..=30).contains(&conditions.wait_days) {
+        return setting("institution.conditions.wait_days", "1 to 30 days", conditions.wait_days.to_string());
+    }
     let classes = conditions.level_by_risk.len();
     if classes != usize::from(RISK_CLASS_MAX) {
         return setting("institution.conditions.level_by_risk", "seven levels", classes.to_string());

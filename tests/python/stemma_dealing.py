@@ -264,10 +264,10 @@ def future_trade(key, asked, deal, held, margins, level, listed, exe, parties):
     signed = quantity if asked["side"] == BUY else -quantity
     after = bounded(before + signed, place)
     initial, _ = required(margins, after, price, decimals, place)
-    grows = abs(after) > abs(before)
+    grows = abs(after) > abs(before) or (after < 0) != (before < 0)
     paid_in = -marked if after == 0 else max(initial - marked, 0) if grows else min(initial - marked, 0)
     limits_hold(asked, deal, place)
-    shrinks = after == 0 or (not grows and (after < 0) == (before < 0))
+    shrinks = after == 0 or not grows
     admitted = listed["status"] != SUSPENDED and (shrinks or listed["status"] == LISTED_OPEN)
     need(admitted, "listing", "request.trade.instrument", "one open to this trade", listed["status"])
     if not shrinks:
@@ -283,7 +283,8 @@ def future_trade(key, asked, deal, held, margins, level, listed, exe, parties):
     moved += transfer(key, account, cash, paid_in, TO_MARGIN) + transfer(fees, account, cash, fee, FEE)
     margin = marked + paid_in
     called_ms = held["called_ms"] if held and margin < initial else None
-    left = {"quantity": after, "mark": price, "margin": margin, "marked_ms": exe["executed_ms"], "called_ms": called_ms}
+    marked_ms = held["marked_ms"] if held else exe["executed_ms"]
+    left = {"quantity": after, "mark": price, "margin": margin, "marked_ms": marked_ms, "called_ms": called_ms}
     return moved, [MARGIN, left] if after else None
 
 

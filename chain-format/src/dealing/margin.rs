@@ -84,7 +84,8 @@ pub(super) fn traded(
     let quantity = sum(held, signed(trade, deal), OUTCOME)?;
     let initial = required(terms, quantity, deal.price, OUTCOME)?.initial;
     let missing = sum(initial, marked.negated(), OUTCOME)?;
-    let grows = absolute(quantity) > absolute(held);
+    // What turns to the other side is a new position, however small.
+    let grows = absolute(quantity) > absolute(held) || quantity.is_negative() != held.is_negative();
     let paid_in = match grows {
         _ if quantity.is_zero() => marked.negated(),
         true => missing.max(Amount::ZERO),
@@ -92,7 +93,9 @@ pub(super) fn traded(
     };
     let margin = sum(marked, paid_in, OUTCOME)?;
     let called_ms = before.and_then(|margin| margin.called_ms).filter(|_| margin < initial);
-    let after = Margin { quantity, mark: deal.price, margin, marked_ms: executed_ms, called_ms };
+    // A trade is no daily settlement: who trades each day is settled each day nonetheless.
+    let marked_ms = before.map_or(executed_ms, |margin| margin.marked_ms);
+    let after = Margin { quantity, mark: deal.price, margin, marked_ms, called_ms };
     let Parties { account, settlement, fees, .. } = *parties;
     let (instrument, cash) = (&trade.instrument, &trade.cash);
     let units = Posting::transfer((key, settlement), instrument, signed(trade, deal), PostingPurpose::Trade);

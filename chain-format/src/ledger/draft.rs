@@ -8,7 +8,7 @@ use crate::cbor;
 use crate::chain::{Chain, Entry, Service};
 use crate::endorsement::Credit;
 use crate::error::{Rule, Violation, ensure, same};
-use crate::execution::Posting;
+use crate::execution::{Posting, PostingPurpose};
 use crate::hash::{AccountId, Link};
 use crate::instrument::InstrumentId;
 use crate::issuance::{Issuance, IssuedCredit};
@@ -174,7 +174,7 @@ impl Draft<'_> {
         let followed = lineage::follow(&touched.state, chain, self.inbox(&account), listed, position)?;
         touched.state = followed.state;
         let postings = &chain.execution.record().postings;
-        self.post_others(touching, chain.execution.link(), postings, &[Some(account), key])?;
+        self.post_others(touching, chain.execution.link(), postings, (Some(account), key))?;
         self.own_accounts_hold(touching, "execution.postings")?;
         Ok(moved(account, followed.position))
     }
@@ -191,20 +191,25 @@ impl Draft<'_> {
         let touched = self.touch(touching, &record.account, "settlement.account")?;
         let followed = lineage::settle(&touched.state, settlement, listed, Some(position))?;
         touched.state = followed.state;
-        self.post_others(touching, settlement.link(), &record.postings, &[Some(key)])?;
+        self.post_others(touching, settlement.link(), &record.postings, (None, Some(key)))?;
         self.own_accounts_hold(touching, "settlement.postings")?;
         Ok(moved(record.account, followed.position))
     }
 
-    /// The postings on all accounts but some: those whose state says already what became of them.
+    /// The postings on all accounts but the one whose state says already what became of them; those on a position are in its leaf, but
+    /// for a reward, which no position takes.
     fn post_others(
         &self,
         touching: &mut Touching,
         id: Link,
         postings: &[Posting],
-        but: &[Option<AccountId>],
+        (account, key): (Option<AccountId>, Option<AccountId>),
     ) -> Result<(), Violation> {
-        let others = postings.iter().enumerate().filter(|(_, posting)| !but.contains(&Some(posting.account)));
+        let is_done = |posting: &Posting| {
+            let is_on = |known: Option<AccountId>| known == Some(posting.account);
+            is_on(account) || (is_on(key) && posting.purpose != PostingPurpose::Reward)
+        };
+        let others = postings.iter().enumerate().filter(|(_, posting)| !is_done(posting));
         for (index, posting) in others {
             self.post(touching, id, index, posting)?;
         }

@@ -136,6 +136,11 @@ fn accepts(world: &World) -> Vec<Vector> {
         ("future-grown", "Bob buys more, and is topped up to the initial margin.", trade(future(bob, Side::Buy, 10))),
         ("future-shrunk", "Bob sells some.", trade(future(bob, Side::Sell, 15))),
         ("future-turned", "Bob sells more than he has, and is short.", trade(future(bob, Side::Sell, 100))),
+        (
+            "future-turned-small",
+            "Bob turns to a smaller short position, at its whole margin.",
+            trade(future(bob, Side::Sell, 30)),
+        ),
         ("future-ended", "Carol buys back what she owes.", trade(future(carol, Side::Buy, 25))),
         ("margin-paid-in", "Bob meets his call.", pays(world, "bob", 3_000)),
         ("margin-paid-out", "Carol takes out what is above the initial margin.", pays(world, "carol", -1_000)),

@@ -386,7 +386,7 @@ proptest! {
     /// Trades of different accounts commute: in one block or in many, and in either order, they leave the same holdings.
     #[test]
     fn accounts_do_not_wait_for_each_other(first in trade(), second in trade()) {
-        let world = World::traded();
+        let world = World::with_positions();
         let trades = |act: &Act| matches!(act, Act::Trade { customer, .. } if *customer == 0);
         prop_assume!(trades(&first) && !trades(&second));
         let (Some(first), Some(second)) = (entry(&world, &first), entry(&world, &second)) else { return Ok(()) };

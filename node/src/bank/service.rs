@@ -12,6 +12,7 @@ use stemma_chain_format::instruction::Instruction;
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::limits::ABSORBED_MAX;
 use stemma_chain_format::lineage::absorbed_into;
+use stemma_chain_format::position::waiting_key;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::refusal::RefusalReason as Why;
 use stemma_chain_format::servicing::{Act, Servicing};
@@ -102,6 +103,28 @@ impl Bank {
         effects.push(RoleEffect::Propose(Arc::new(entry)));
         effects.push(RoleEffect::Changed(*link));
         Ok(())
+    }
+
+    /// Acts whose signed records can never commit, because what others do on the account came first: the order to take back from was
+    /// settled, or a credit came to the account that was to be closed. The account must not wait for them.
+    pub(super) fn overtaken(&self, ledger: &Ledger) -> Vec<Link> {
+        let signed = self.executed.values().filter_map(|link| self.open.get(link));
+        let acts = signed.filter(|row| matches!(row.kind, OrderKind::Instruction | OrderKind::Act));
+        acts.filter(|row| self.is_overtaken(row, ledger)).map(|row| row.link).collect()
+    }
+
+    fn is_overtaken(&self, row: &OrderRow, ledger: &Ledger) -> bool {
+        let Some(Ok(signed)) = row.execution.as_ref().map(|bytes| Signed::<Servicing>::decode(bytes.to_vec())) else {
+            return false;
+        };
+        let record = signed.record();
+        match &record.act {
+            Act::Reclaim(request, ..) => ledger.position(&waiting_key(&self.network, request)).is_none(),
+            Act::Close => ledger.account(&row.account).is_some_and(|account| {
+                account.state.head == record.parent && account.inbox.len() > record.absorbed.len()
+            }),
+            _ => false,
+        }
     }
 
     fn servicing(&self, row: &OrderRow, ledger: &Ledger, now_ms: u64) -> Result<VerifiedEntry, No> {

@@ -111,6 +111,11 @@ impl Bank {
                 self.finish(&link, OrderState::Expired, None, ledger, now_ms, effects);
             }
         }
+        for link in self.overtaken(ledger) {
+            tracing::warn!(request = %link, "what the bank signed can't commit any more: another entry came first");
+            self.executed.retain(|_, request| *request != link);
+            self.finish(&link, OrderState::Expired, None, ledger, now_ms, effects);
+        }
     }
 
     fn finish(

@@ -84,10 +84,10 @@ impl Errands {
         effects.extend(slots.map(|(slot, _)| RoleEffect::Answer { slot, answer: answer.clone() }));
     }
 
-    /// Whether what is asked for touches a position.
-    pub(super) fn touches(&self, key: &AccountId) -> bool {
+    /// The positions that what is asked for touches.
+    pub(super) fn positions(&self) -> impl Iterator<Item = AccountId> {
         let judged = self.by_key.values().filter_map(|errand| errand.judged.as_ref());
-        judged.into_iter().any(|judged| judged.decision.position == Some(*key))
+        judged.filter_map(|judged| judged.decision.position)
     }
 
     fn bonuses(&self) -> impl Iterator<Item = &Bonus> {

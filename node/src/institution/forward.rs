@@ -4,6 +4,7 @@ use stemma_chain_format::dealing::reserved_by;
 use stemma_chain_format::execution::{Acceptance, Outcome};
 use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::ledger::Ledger;
+use stemma_chain_format::limits::WAIT_MS_MAX;
 use stemma_chain_format::position::waiting_key;
 use stemma_chain_format::refusal::RefusalReason as Why;
 use stemma_chain_format::request::{Cancel, Side};
@@ -33,7 +34,8 @@ impl Institution {
         // Whoever gives an order in trading hours may take it back until the session ends; it is executed at the price after that.
         let cut_off_ms = case.terms.hours.as_ref().and_then(|hours| calendar::session_end(hours, now_ms));
         let wait_ms = u64::from(self.config.conditions.wait_days).saturating_mul(moment::DAY_MS);
-        Ok(Acceptance { cut_off_ms, reclaim_ms: cut_off_ms.unwrap_or(now_ms).saturating_add(wait_ms) })
+        let reclaim_ms = cut_off_ms.unwrap_or(now_ms).saturating_add(wait_ms);
+        Ok(Acceptance { cut_off_ms, reclaim_ms: reclaim_ms.min(now_ms.saturating_add(WAIT_MS_MAX)) })
     }
 
     /// Judges whether an order that waits is still cancelled.

@@ -1,16 +1,17 @@
 //! Futures: trades on margin, and payments into a margin or out of it.
 
-use stemma_chain_format::amount::{Amount, Rounding};
-use stemma_chain_format::dealing::{self, Decided, Movements, Parties, Reach};
+use stemma_chain_format::amount::{Amount, Price, Rounding};
+use stemma_chain_format::dealing::{self, Dealing, Decided, Movements, Parties, Reach, requirement};
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::execution::{Outcome, Posting, PostingPurpose};
 use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::ledger::Ledger;
-use stemma_chain_format::position::margin_key;
+use stemma_chain_format::position::{Position, PositionState, margin_key};
 use stemma_chain_format::refusal::RefusalReason as Why;
 use stemma_chain_format::request::{MarginPayment, Order, Size};
 use stemma_chain_format::validate::VerifiedEndorsement;
+use stemma_node_api::moment;
 
 use super::Institution;
 use super::case::Case;
@@ -81,6 +82,9 @@ impl Institution {
         let moved: Result<Movements, Violation> =
             dealing::movements(&decided, &parties, &listed.listing, Some(position));
         moved.map_err(too_little)?;
+        if payment.amount.is_negative() {
+            self.stays_covered(payment, position, ledger, now_ms)?;
+        }
         let endorsement = question.endorsement().record();
         let line = endorsement.credit.lines.get(&payment.cash);
         let cash = endorsement.holdings.get(&payment.cash).plus(line).map_err(range)?;
@@ -88,6 +92,36 @@ impl Institution {
             return Err(no(Why::InsufficientCash, payment.amount, cash));
         }
         Ok(Decision::of(listed.link, Outcome::Done))
+    }
+}
+
+impl Institution {
+    /// What is taken out leaves the initial margin at the price of now, too: a loss since the last settlement is not taken out before it.
+    fn stays_covered(
+        &self,
+        payment: &MarginPayment,
+        position: &Position,
+        ledger: &Ledger,
+        now_ms: u64,
+    ) -> Result<(), No> {
+        let code = payment.instrument.code();
+        let quote = self.prices.quote(code).ok_or_else(|| no(Why::NoPrice, self.prices.missing(code), "none"))?;
+        if self.prices.is_stale(&quote, now_ms) {
+            return Err(no(Why::StalePrice, format!("a price for {code} of now"), moment::show(quote.time_ms)));
+        }
+        let listed = |instrument: &InstrumentId| ledger.listing(instrument).map(|listed| &listed.listing);
+        let (contract, cash) = (listed(&payment.instrument), listed(&payment.cash));
+        let price = Price::parse(&quote.text, cash.map_or(0, |cash| cash.decimals)).map_err(range)?;
+        let (Some(contract), PositionState::Margin(margin)) = (contract, &position.state) else { return Ok(()) };
+        let Some(Dealing::Margin(terms)) = contract.terms.as_ref().map(|terms| terms.dealing) else { return Ok(()) };
+        let gain = margin.gain(price, contract.decimals).map_err(range)?;
+        let left = margin.margin.plus(gain).and_then(|marked| marked.plus(payment.amount)).map_err(range)?;
+        let needed = requirement(&terms, margin.quantity, price, contract.decimals).map_err(range)?.initial;
+        if left < needed {
+            let expected = format!("a margin of at least {needed} left at the price of {}", quote.text);
+            return Err(no(Why::InsufficientMargin, expected, left));
+        }
+        Ok(())
     }
 }
 

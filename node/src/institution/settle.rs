@@ -41,7 +41,8 @@ impl Institution {
     pub fn settle(&mut self, ledger: &Ledger, now_ms: u64, effects: &mut Vec<RoleEffect>) {
         self.settling.retain(|_, settled_ms| settled_ms.saturating_add(SETTLEMENT_AGE_MS_MAX) > now_ms);
         let mut room = SETTLED_COUNT_MAX;
-        let touched: BTreeSet<AccountId> = self.open.values().filter_map(|row| row.position).collect();
+        let executed = self.open.values().filter_map(|row| row.position);
+        let touched: BTreeSet<AccountId> = executed.chain(self.errands.positions()).collect();
         let own = ledger.listings().filter(|listed| listed.listing.instrument.is_issued_by(&self.id));
         for listed in own.filter(|listed| has_positions(listed)) {
             let instrument = &listed.listing.instrument;
@@ -52,8 +53,7 @@ impl Institution {
             for (key, position) in ledger.positions_in(instrument) {
                 let cash = ledger.listing(&position.cash).map_or(0, |cash| cash.listing.decimals);
                 let price = Price::parse(&quote.text, cash).ok().filter(Price::is_well_formed);
-                let is_under_way =
-                    touched.contains(key) || self.settling.contains_key(key) || self.errands.touches(key);
+                let is_under_way = touched.contains(key) || self.settling.contains_key(key);
                 let (Some(price), false) = (price, is_under_way) else { continue };
                 let due = Due { key: *key, position, listed, quote: &quote, price };
                 let Some(entry) = self.settlement(&due, ledger, now_ms) else { continue };
@@ -70,7 +70,7 @@ impl Institution {
     /// Whether a chain or a settlement that touches a position waits for a block.
     pub(super) fn is_under_way(&self, key: &AccountId) -> bool {
         let executed = self.open.values().any(|row| row.position == Some(*key));
-        executed || self.settling.contains_key(key) || self.errands.touches(key)
+        executed || self.settling.contains_key(key) || self.errands.positions().any(|touched| touched == *key)
     }
 
     /// What became of positions is known.
