@@ -256,7 +256,7 @@ async fn a_future_is_settled_daily_called_and_closed_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_listings_and_orders_are_told_what_is_wrong() {
-    let (network, _prices) = network(|_| {}).await;
+    let (network, _prices) = network(|config| config.institution.conditions.duplicate_window_s = 3_600).await;
     let broker = network.client("broker-b");
     let said = |result: Result<_, ClientError>| match result {
         Err(ClientError::Refused { source, .. }) => source.error.message,
@@ -290,4 +290,24 @@ async fn bad_listings_and_orders_are_told_what_is_wrong() {
     });
     let nothing = asks(&mut alice, FUTURE, nothing).await;
     assert_eq!(nothing.refusal.expect("refused").reason, "unknown-position");
+
+    // Whoever knows of another's order that waits does not get what it reserves; and one is not given twice by mistake.
+    let order = gives(&mut alice, NEXT, Side::Buy, cash(50_000)).await;
+    let cancel = Order::Cancel(Cancel {
+        request: order.request.parse().unwrap(),
+        instrument: NEXT.parse().unwrap(),
+        cash: "bank-a/USD".parse().unwrap(),
+    });
+    let mut bruno = network.customer("bruno");
+    let stolen = asks(&mut bruno, NEXT, cancel.clone()).await;
+    assert_eq!(stolen.refusal.expect("refused").reason, "unknown-position");
+    let terms = sized(&mut alice, NEXT, Side::Buy, cash(50_000));
+    let again = alice.finish(&alice.sign(terms)).await;
+    let refusal = again.refusal.expect("refused");
+    assert_eq!(refusal.reason, "duplicate-order");
+    assert_eq!(refusal.found, format!("request {}", order.request));
+    let cancelled = asks(&mut alice, NEXT, cancel).await;
+    assert_eq!(cancelled.outcome.as_deref(), Some("done"), "{cancelled:?}");
+    gives(&mut alice, NEXT, Side::Buy, cash(50_000)).await;
+    all_holds(&network).await;
 }

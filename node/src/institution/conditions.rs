@@ -104,7 +104,7 @@ impl Institution {
     pub(super) fn judge(&self, case: &Case<'_>, ledger: &Ledger, now_ms: u64, judge: &mut Judge) -> Result<Judged, No> {
         match &case.terms.dealing {
             Dealing::Spot => self.judge_spot(case, ledger, now_ms, judge).map(Judged::Traded),
-            Dealing::Forward => self.judge_forward(case, now_ms, judge).map(Judged::Accepted),
+            Dealing::Forward => self.judge_forward(case, ledger, now_ms, judge).map(Judged::Accepted),
             Dealing::Margin(_) => self.judge_future(case, ledger, now_ms, judge).map(Judged::Traded),
         }
     }
