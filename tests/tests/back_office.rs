@@ -22,7 +22,7 @@ use stemma_tests::back_office::{BackOffice, member_key};
 use stemma_tests::books::must_balance;
 use stemma_tests::customer::{Customer, trade_of};
 use stemma_tests::network::{AAPL, NAMES, Network, change_config};
-use stemma_tests::positions::{self, NEXT, day};
+use stemma_tests::positions::{self, FUTURE, NEXT, day};
 use stemma_tests::python;
 use stemma_tests::wait::until;
 use stemma_tools::requests::Prepared;
@@ -429,6 +429,47 @@ async fn what_the_ledger_settles_is_told_once_however_the_back_office_behaves() 
     network.process_mut(BROKER).run();
     network.connected().await;
     assert_eq!((standing(&network).await.errands, office.entries().len()), (0, 1));
+    network.agreed().await;
+    must_balance(network.client("auditor")).await;
+}
+
+/// A chain that touches a position commits though its bank keeps it back: the institution puts it to the network, too. The bank takes over
+/// what it has not heard of.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_touches_a_position_commits_without_its_bank() {
+    let Some(python) = python::find() else { return };
+    let mut office = BackOffice::new(python);
+    let institution = "broker-b";
+    let (mut network, _prices) = positions::network(|config| {
+        if config.member == institution {
+            config.institution.back_office = office.config();
+        }
+    })
+    .await;
+    office.start(&network, institution).await;
+    let mut alice = network.customer("alice");
+    office.mood("mute", "ok").await;
+    let order = alice.buy(FUTURE, 10);
+    let request = hand_in(&alice, &order).await;
+    let key = office.executed(&request).await.key;
+    network.process_mut("bank-a").kill();
+    office.mood("ok", "ok").await;
+    until("the position", async || {
+        let view = network.client("auditor").account(&alice.account.to_string()).await.ok()?;
+        (view.positions.len() == 1).then_some(())
+    })
+    .await;
+    network.process_mut("bank-a").run();
+    network.connected().await;
+    let view = alice.finish(&order).await;
+    assert_eq!(view.state, RequestState::Committed, "{view:?}");
+    assert_eq!(view.executed.as_ref().map(|executed| executed.quantity.as_str()), Some("10"), "{view:?}");
+    office.settled(&network, institution).await;
+    let conclusion = office.conclusion(&key).unwrap();
+    assert_eq!((conclusion.outcome.as_deref(), &conclusion.chain), (Some("committed"), &view.chain));
+    let sold = alice.sell(FUTURE, 10);
+    let sold = alice.finish(&sold).await;
+    assert_eq!(sold.state, RequestState::Committed, "{sold:?}");
     network.agreed().await;
     must_balance(network.client("auditor")).await;
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use stemma_chain_format::chain::{Chain, Entry, Service};
+use stemma_chain_format::endorsement::Endorsement;
 use stemma_chain_format::error::{Rule, Violation};
 use stemma_chain_format::hash::Link;
 use stemma_chain_format::instruction::Instruction;
@@ -98,7 +99,7 @@ impl Bank {
         effects: &mut Vec<RoleEffect>,
     ) {
         for (height, entry) in entries {
-            if let Some(link) = self.executed.remove(&entry.id()) {
+            if let Some(link) = self.executed.remove(&entry.id()).or_else(|| self.unheard(entry, now_ms)) {
                 self.finish(&link, OrderState::Committed, Some(*height), ledger, now_ms, effects);
             }
         }
@@ -116,6 +117,18 @@ impl Bank {
             self.executed.retain(|_, request| *request != link);
             self.finish(&link, OrderState::Expired, None, ledger, now_ms, effects);
         }
+    }
+
+    /// The order that a chain carries out of which this bank has not heard: its institution put it to the network, and the block
+    /// came before the answer.
+    fn unheard(&mut self, entry: &VerifiedEntry, now_ms: u64) -> Option<Link> {
+        let Entry::Chain(chain) = entry.entry() else { return None };
+        let link = chain.request.link();
+        let row = self.open.get_mut(&link)?;
+        row.execution = Some(chain.execution.bytes().to_vec().into());
+        self.executed.retain(|_, request| *request != link);
+        self.move_to(&link, OrderState::Executed, now_ms);
+        Some(link)
     }
 
     fn finish(
@@ -150,6 +163,7 @@ impl Bank {
             let (link, account) = (row.link, row.account);
             accounts.push(account);
             let expires = expiry_of(&row).map_err(StoreError::damaged)?;
+            let unheard = self.committed_unheard(&row)?;
             self.open.insert(link, row.clone());
             if let Some(expires) = expires {
                 self.expiries.entry(expires).or_default().push(link);
@@ -160,6 +174,13 @@ impl Bank {
                 _ => self.lines.resume(account, link),
             }
             match (row.state, row.execution.clone()) {
+                (OrderState::Endorsed | OrderState::Sent, _) if let Some((height, chain)) = unheard => {
+                    if let Some(row) = self.open.get_mut(&link) {
+                        row.execution = Some(chain.execution.bytes().to_vec().into());
+                    }
+                    self.move_to(&link, OrderState::Executed, now_ms);
+                    self.finish(&link, OrderState::Committed, Some(height), ledger, now_ms, effects);
+                }
                 (OrderState::Executed, Some(execution)) => {
                     let entry = entry_of(&row, execution.into()).map_err(StoreError::damaged)?;
                     self.resume_executed(link, entry, ledger, now_ms, effects)?;
@@ -182,6 +203,21 @@ impl Bank {
             self.advance(&account, ledger, now_ms, effects);
         }
         Ok(())
+    }
+
+    /// The chain of an order, with its height, that was committed before this bank heard of it.
+    fn committed_unheard(&self, row: &OrderRow) -> Result<Option<(u64, Chain)>, StoreError> {
+        let Some(endorsement) = &row.endorsement else { return Ok(None) };
+        let endorsement: Signed<Endorsement> = Signed::decode(endorsement.to_vec()).map_err(StoreError::damaged)?;
+        let Endorsement { account, sequence, .. } = endorsement.record();
+        let lineage = self.store.lineage(account, *sequence)?;
+        let Some(place) = usize::try_from(*sequence).ok().and_then(|sequence| lineage.get(sequence)) else {
+            return Ok(None);
+        };
+        match Entry::decode(&self.store.entry_at(*place)?).map_err(StoreError::damaged)? {
+            Entry::Chain(chain) if chain.endorsement.link() == endorsement.link() => Ok(Some((place.height, *chain))),
+            _ => Ok(None),
+        }
     }
 
     fn resume_executed(
@@ -210,7 +246,7 @@ fn expiry_of(row: &OrderRow) -> Result<Option<u64>, Violation> {
         return Ok(instruction.record().expires);
     }
     let Some(endorsement) = &row.endorsement else { return Ok(None) };
-    let endorsement: Signed<stemma_chain_format::endorsement::Endorsement> = Signed::decode(endorsement.to_vec())?;
+    let endorsement: Signed<Endorsement> = Signed::decode(endorsement.to_vec())?;
     Ok(Some(endorsement.record().expires))
 }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use stemma_chain_format::amount::Amount;
+use stemma_chain_format::chain::{Chain, Entry};
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::hash::Link;
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::refusal::{Refusal, RefusalReason};
-use stemma_chain_format::validate::{VerifiedEndorsement, VerifiedEntry};
+use stemma_chain_format::validate::{self, VerifiedEndorsement, VerifiedEntry};
 
 use super::Institution;
 use super::admit::{Admission, admit};
@@ -104,6 +105,7 @@ impl Institution {
             Ok(row) => {
                 let answer = stored_answer(&row)?;
                 self.take_over(row.clone());
+                self.put_to_the_network(&question, &row, ledger, effects);
                 effects.push(RoleEffect::StoreAnswer(Box::new(row)));
                 effects.push(RoleEffect::Answer { slot, answer });
             }
@@ -115,6 +117,30 @@ impl Institution {
             }
         }
         Ok(())
+    }
+
+    /// A chain that touches a position is put to the network here, too, for the position is not settled before it has committed or
+    /// expired: its bank could keep it back meanwhile, and commit it only where the price that came suits the customer.
+    pub(super) fn put_to_the_network(
+        &self,
+        question: &VerifiedEndorsement,
+        row: &AnswerRow,
+        ledger: &Ledger,
+        effects: &mut Vec<RoleEffect>,
+    ) {
+        if row.position.is_none() {
+            return;
+        }
+        let Ok(Answer::Executed(execution)) = stored_answer(row) else { return };
+        let entry = Signed::decode(execution.to_vec()).and_then(|execution| {
+            let (request, endorsement) = (question.request().clone(), question.endorsement().clone());
+            let chain = Chain { request, endorsement, execution };
+            validate::verify_entry(Entry::Chain(Box::new(chain)), ledger.registry())
+        });
+        match entry {
+            Ok(entry) => effects.push(RoleEffect::Propose(Arc::new(entry))),
+            Err(violation) => tracing::error!(%violation, "a chain of this institution's own does not hold"),
+        }
     }
 
     /// What was answered before: in this turn, or as the store has it.

@@ -185,6 +185,7 @@ impl Institution {
                 let chain = row.chain;
                 self.errands.answer_waiting(key, &stored_answer(&row)?, effects);
                 self.take_over(row.clone());
+                self.put_to_the_network(&question, &row, ledger, effects);
                 effects.push(RoleEffect::StoreAnswer(Box::new(row)));
                 chain
             }
