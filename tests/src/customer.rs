@@ -119,16 +119,10 @@ impl Customer {
         self.sign(terms)
     }
 
-    /// A referral for buying an instrument, as the bytes that a request carries: a password is enrolled by the bank's
-    /// operator, and shown.
-    ///
-    /// # Panics
-    /// The bank refuses.
-    pub async fn referral(&mut self, operator: &Client, instrument: &str, uses: u32, expires: u64) -> Vec<u8> {
-        let enrol = EnrolIdentity { material: BASE64_STANDARD.encode(PASSWORD), counter: 0 };
-        operator.enrol(&self.account.to_string(), "password", &enrol).await.unwrap();
+    /// What a promotion of buying an instrument says, with the next counter.
+    pub fn promoted(&mut self, instrument: &str, uses: u32, expires: u64) -> Promoted {
         let terms = self.terms(Side::Buy, instrument, 1);
-        let promoted = Promoted {
+        Promoted {
             network: terms.network,
             account: terms.account,
             bank: terms.bank,
@@ -137,7 +131,18 @@ impl Customer {
             instrument: terms.order.instrument().clone(),
             uses,
             expires,
-        };
+        }
+    }
+
+    /// A referral for buying an instrument, as the bytes that a request carries: a password is enrolled by the bank's
+    /// operator, and shown.
+    ///
+    /// # Panics
+    /// The bank refuses.
+    pub async fn referral(&mut self, operator: &Client, instrument: &str, uses: u32, expires: u64) -> Vec<u8> {
+        let enrol = EnrolIdentity { material: BASE64_STANDARD.encode(PASSWORD), counter: 0 };
+        operator.enrol(&self.account.to_string(), "password", &enrol).await.unwrap();
+        let promoted = self.promoted(instrument, uses, expires);
         let password = Identity { kind: "password".to_owned(), evidence: Zeroizing::new(PASSWORD.to_vec()) };
         let prepared = prepare_promotion(promoted, &self.key, &[password], &random().unwrap()).unwrap();
         let view = self.client.promote(&prepared.body).await.unwrap();

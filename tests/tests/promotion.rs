@@ -35,7 +35,7 @@ use stemma_tests::customer::Customer;
 use stemma_tests::network::{AAPL, IBM, MEMBERS, Network};
 use stemma_tests::python;
 use stemma_tools::identity::Identity;
-use stemma_tools::promotion::{PreparedPromotion, Promoted, prepare_promotion};
+use stemma_tools::promotion::{PreparedPromotion, prepare_promotion};
 use stemma_tools::referral;
 use stemma_tools::requests::{prepare, random};
 use zeroize::Zeroizing;
@@ -69,17 +69,7 @@ async fn enrol(network: &Network, customer: &Customer, kind: &str, material: &[u
 
 /// A promotion of buying shares, with the customer's next counter.
 fn promotion(customer: &mut Customer, expires: u64, identities: &[Identity]) -> PreparedPromotion {
-    let terms = customer.terms(Side::Buy, AAPL, 1);
-    let promoted = Promoted {
-        network: terms.network,
-        account: terms.account,
-        bank: terms.bank,
-        counter: terms.counter,
-        side: Some(Side::Buy),
-        instrument: terms.order.instrument().clone(),
-        uses: 3,
-        expires,
-    };
+    let promoted = customer.promoted(AAPL, 3, expires);
     prepare_promotion(promoted, &customer.key, identities, &random().unwrap()).unwrap()
 }
 

@@ -99,7 +99,11 @@ impl Bank {
         effects: &mut Vec<RoleEffect>,
     ) {
         for (height, entry) in entries {
-            if let Some(link) = self.executed.remove(&entry.id()).or_else(|| self.unheard(entry, now_ms)) {
+            let unheard = |bank: &mut Self| match entry.entry() {
+                Entry::Chain(chain) => bank.hear(chain, now_ms),
+                _ => None,
+            };
+            if let Some(link) = self.executed.remove(&entry.id()).or_else(|| unheard(self)) {
                 self.finish(&link, OrderState::Committed, Some(*height), ledger, now_ms, effects);
             }
         }
@@ -108,21 +112,24 @@ impl Bank {
         let open = self.expiries.split_off(&height.saturating_add(1));
         for link in std::mem::replace(&mut self.expiries, open).into_values().flatten() {
             if self.open.contains_key(&link) {
-                self.executed.retain(|_, request| *request != link);
-                self.finish(&link, OrderState::Expired, None, ledger, now_ms, effects);
+                self.give_up(&link, ledger, now_ms, effects);
             }
         }
         for link in self.overtaken(ledger) {
             tracing::warn!(request = %link, "what the bank signed can't commit any more: another entry came first");
-            self.executed.retain(|_, request| *request != link);
-            self.finish(&link, OrderState::Expired, None, ledger, now_ms, effects);
+            self.give_up(&link, ledger, now_ms, effects);
         }
     }
 
-    /// The order that a chain carries out of which this bank has not heard: its institution put it to the network, and the block
-    /// came before the answer.
-    fn unheard(&mut self, entry: &VerifiedEntry, now_ms: u64) -> Option<Link> {
-        let Entry::Chain(chain) = entry.entry() else { return None };
+    /// What is open can't commit any more.
+    fn give_up(&mut self, link: &Link, ledger: &Ledger, now_ms: u64, effects: &mut Vec<RoleEffect>) {
+        self.executed.retain(|_, request| request != link);
+        self.finish(link, OrderState::Expired, None, ledger, now_ms, effects);
+    }
+
+    /// Hears of a committed chain whose answer has not come: its institution put it to the network. Gives the open order that it
+    /// carries out.
+    fn hear(&mut self, chain: &Chain, now_ms: u64) -> Option<Link> {
         let link = chain.request.link();
         let row = self.open.get_mut(&link)?;
         row.execution = Some(chain.execution.bytes().to_vec().into());
@@ -163,7 +170,6 @@ impl Bank {
             let (link, account) = (row.link, row.account);
             accounts.push(account);
             let expires = expiry_of(&row).map_err(StoreError::damaged)?;
-            let unheard = self.committed_unheard(&row)?;
             self.open.insert(link, row.clone());
             if let Some(expires) = expires {
                 self.expiries.entry(expires).or_default().push(link);
@@ -174,11 +180,10 @@ impl Bank {
                 _ => self.lines.resume(account, link),
             }
             match (row.state, row.execution.clone()) {
-                (OrderState::Endorsed | OrderState::Sent, _) if let Some((height, chain)) = unheard => {
-                    if let Some(row) = self.open.get_mut(&link) {
-                        row.execution = Some(chain.execution.bytes().to_vec().into());
-                    }
-                    self.move_to(&link, OrderState::Executed, now_ms);
+                (OrderState::Endorsed | OrderState::Sent, _)
+                    if let Some((height, chain)) = self.committed_unheard(&row)? =>
+                {
+                    self.hear(&chain, now_ms);
                     self.finish(&link, OrderState::Committed, Some(height), ledger, now_ms, effects);
                 }
                 (OrderState::Executed, Some(execution)) => {
@@ -210,11 +215,8 @@ impl Bank {
         let Some(endorsement) = &row.endorsement else { return Ok(None) };
         let endorsement: Signed<Endorsement> = Signed::decode(endorsement.to_vec()).map_err(StoreError::damaged)?;
         let Endorsement { account, sequence, .. } = endorsement.record();
-        let lineage = self.store.lineage(account, *sequence)?;
-        let Some(place) = usize::try_from(*sequence).ok().and_then(|sequence| lineage.get(sequence)) else {
-            return Ok(None);
-        };
-        match Entry::decode(&self.store.entry_at(*place)?).map_err(StoreError::damaged)? {
+        let Some(place) = self.store.lineage_at(account, *sequence)? else { return Ok(None) };
+        match Entry::decode(&self.store.entry_at(place)?).map_err(StoreError::damaged)? {
             Entry::Chain(chain) if chain.endorsement.link() == endorsement.link() => Ok(Some((place.height, *chain))),
             _ => Ok(None),
         }

@@ -103,10 +103,7 @@ impl Institution {
         };
         match row {
             Ok(row) => {
-                let answer = stored_answer(&row)?;
-                self.take_over(row.clone());
-                self.put_to_the_network(&question, &row, ledger, effects);
-                effects.push(RoleEffect::StoreAnswer(Box::new(row)));
+                let answer = self.take_over(&question, row, ledger, effects)?;
                 effects.push(RoleEffect::Answer { slot, answer });
             }
             // Only amounts beyond the format's range lead here; the bank asks again and the endorsement expires.
@@ -121,17 +118,13 @@ impl Institution {
 
     /// A chain that touches a position is put to the network here, too, for the position is not settled before it has committed or
     /// expired: its bank could keep it back meanwhile, and commit it only where the price that came suits the customer.
-    pub(super) fn put_to_the_network(
+    fn put_to_the_network(
         &self,
         question: &VerifiedEndorsement,
-        row: &AnswerRow,
+        execution: &[u8],
         ledger: &Ledger,
         effects: &mut Vec<RoleEffect>,
     ) {
-        if row.position.is_none() {
-            return;
-        }
-        let Ok(Answer::Executed(execution)) = stored_answer(row) else { return };
         let entry = Signed::decode(execution.to_vec()).and_then(|execution| {
             let (request, endorsement) = (question.request().clone(), question.endorsement().clone());
             let chain = Chain { request, endorsement, execution };
@@ -215,12 +208,25 @@ impl Institution {
         }
     }
 
-    pub(super) fn take_over(&mut self, row: AnswerRow) {
+    /// Takes over what was signed, to be stored; gives the answer that is then sent.
+    pub(super) fn take_over(
+        &mut self,
+        question: &VerifiedEndorsement,
+        row: AnswerRow,
+        ledger: &Ledger,
+        effects: &mut Vec<RoleEffect>,
+    ) -> Result<Answer, StoreError> {
+        let answer = stored_answer(&row)?;
+        if let (Answer::Executed(execution), Some(_)) = (&answer, row.position) {
+            self.put_to_the_network(question, execution, ledger, effects);
+        }
         self.reserve(row.reserved.as_ref());
         self.fresh.insert(row.endorsement, row.clone());
         if let Some(chain) = row.chain {
-            self.open.insert(chain, row);
+            self.open.insert(chain, row.clone());
         }
+        effects.push(RoleEffect::StoreAnswer(Box::new(row)));
+        Ok(answer)
     }
 
     pub(super) fn reserve(&mut self, reserved: Option<&Reserved>) {
@@ -308,6 +314,6 @@ impl Institution {
 }
 
 /// The answer that a row holds, as it is sent.
-pub(super) fn stored_answer(row: &AnswerRow) -> Result<Answer, StoreError> {
+fn stored_answer(row: &AnswerRow) -> Result<Answer, StoreError> {
     minicbor::decode(&row.answer).map_err(StoreError::damaged)
 }

@@ -1,13 +1,15 @@
 //! What is judged: an order, with all that its account states and the ledger lists.
 
 use stemma_chain_format::amount::{Amount, decimal};
+use stemma_chain_format::dealing::reserved_by;
 use stemma_chain_format::endorsement::CreditTerms;
-use stemma_chain_format::hash::AccountId;
+use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::holdings::Holdings;
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::lineage::Listed;
 use stemma_chain_format::listing::Terms;
 use stemma_chain_format::member::MemberId;
+use stemma_chain_format::position::{Position, Waiting};
 use stemma_chain_format::refusal::RefusalReason as Why;
 use stemma_chain_format::request::Trade;
 use stemma_chain_format::validate::VerifiedEndorsement;
@@ -77,6 +79,21 @@ impl<'c> Case<'c> {
     /// Units of the instrument held.
     pub(super) fn held(&self) -> Amount {
         self.holdings.get(&self.trade.instrument)
+    }
+
+    /// The request of an order of the account for the very same that was taken since a time and waits for its price.
+    pub(super) fn repeated(&self, ledger: &Ledger, since_ms: u64) -> Option<Link> {
+        let (_, reserved) = reserved_by(self.trade).ok()?;
+        let Trade { side, limit, fee_max, .. } = self.trade;
+        let own = ledger.positions_of(&self.account).map(|(_, position)| position);
+        let mut waits =
+            own.filter(|position| position.instrument == self.trade.instrument).filter_map(Position::waiting);
+        let is_same = |waiting: &&Waiting| {
+            waiting.accepted_ms >= since_ms
+                && (&waiting.side, waiting.reserved, &waiting.limit, &waiting.fee_max)
+                    == (side, reserved, limit, fee_max)
+        };
+        waits.find(is_same).map(|waiting| waiting.request)
     }
 
     /// An amount of the cash, for people.

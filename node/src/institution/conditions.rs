@@ -110,8 +110,8 @@ impl Institution {
     }
 
     fn judge_spot(&self, case: &Case<'_>, ledger: &Ledger, now_ms: u64, judge: &mut Judge) -> Result<Deal, No> {
-        self.before_the_price(case, Gate::of_side(case), now_ms, judge)?;
-        let price = self.price(case, now_ms, judge)?;
+        self.before_the_price(case, Gate::of_side(case), ledger, now_ms, judge)?;
+        let price = self.price(case.trade.instrument.code(), case.cash_decimals, now_ms, judge)?;
         let deal = size(case, price)?;
         self.with_the_price(case, &deal, ledger, now_ms, judge)?;
         Ok(deal)
@@ -122,6 +122,7 @@ impl Institution {
         &self,
         case: &Case<'_>,
         gate: Gate,
+        ledger: &Ledger,
         now_ms: u64,
         judge: &mut Judge,
     ) -> Result<(), No> {
@@ -150,11 +151,12 @@ impl Institution {
             };
             judge.require(Why::OutsideHours, closed.is_none(), told)?;
         }
-        self.is_no_duplicate(case, now_ms, judge)
+        self.is_no_duplicate(case, ledger, now_ms, judge)
     }
 
-    /// An order that asks for the very same as one shortly before is taken for a repetition, if the configuration says so.
-    fn is_no_duplicate(&self, case: &Case<'_>, now_ms: u64, judge: &mut Judge) -> Result<(), No> {
+    /// An order that asks for the very same as one shortly before is taken for a repetition, if the configuration says so. What waits
+    /// for its price is in no book yet.
+    fn is_no_duplicate(&self, case: &Case<'_>, ledger: &Ledger, now_ms: u64, judge: &mut Judge) -> Result<(), No> {
         let window_s = self.config.conditions.duplicate_window_s;
         if window_s == 0 {
             return Ok(());
@@ -162,10 +164,11 @@ impl Institution {
         let since = now_ms.saturating_sub(window_s.saturating_mul(1_000));
         let rows = self.store.book_of(&case.account, &case.trade.instrument, since).map_err(|e| unreadable(&e))?;
         let digest = asked(case.trade);
-        let before = rows.into_iter().find(|row| row.asked == digest);
+        let traded = rows.into_iter().find(|row| row.asked == digest).map(|row| format!("chain {}", row.chain));
+        let waits = || case.repeated(ledger, since).map(|request| format!("request {request}"));
+        let before = traded.or_else(waits);
         let told = || {
-            let found = before.as_ref().map_or("none".to_owned(), |row| format!("chain {}", row.chain));
-            (format!("no order for the same within {window_s} s"), found)
+            (format!("no order for the same within {window_s} s"), before.clone().unwrap_or_else(|| "none".to_owned()))
         };
         judge.require(Why::DuplicateOrder, before.is_none(), told)
     }
@@ -283,8 +286,8 @@ impl Institution {
         held.minus(reserved).unwrap_or_default()
     }
 
-    pub(super) fn price(&self, case: &Case<'_>, now_ms: u64, judge: &mut Judge) -> Result<Price, No> {
-        let code = case.trade.instrument.code();
+    /// The price of now of an instrument by its code, in cash of so many decimals.
+    pub(super) fn price(&self, code: &str, cash_decimals: u8, now_ms: u64, judge: &mut Judge) -> Result<Price, No> {
         let Some(quote) = self.prices.quote(code) else {
             return Err(no(Why::NoPrice, self.prices.missing(code), "none"));
         };
@@ -295,7 +298,7 @@ impl Institution {
             };
             judge.require(Why::StalePrice, !self.prices.is_stale(&quote, now_ms), told)?;
         }
-        match Price::parse(&quote.text, case.cash_decimals) {
+        match Price::parse(&quote.text, cash_decimals) {
             Ok(price) if price.is_well_formed() => Ok(price),
             _ => Err(no(Why::NoPrice, "a price above 0", quote.text)),
         }

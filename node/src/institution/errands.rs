@@ -23,7 +23,6 @@ use stemma_chain_format::validate::{VerifiedEndorsement, verify_endorsements};
 use stemma_node_api::types::BackOfficeView;
 
 use super::Institution;
-use super::answer::stored_answer;
 use super::back_office::{Conclusion, Fill, Heard, News, Release, Told, Verdict};
 use super::conditions::no;
 use super::decide::Decision;
@@ -183,10 +182,8 @@ impl Institution {
         let chain = match answer {
             Ok(row) => {
                 let chain = row.chain;
-                self.errands.answer_waiting(key, &stored_answer(&row)?, effects);
-                self.take_over(row.clone());
-                self.put_to_the_network(&question, &row, ledger, effects);
-                effects.push(RoleEffect::StoreAnswer(Box::new(row)));
+                let answer = self.take_over(&question, row, ledger, effects)?;
+                self.errands.answer_waiting(key, &answer, effects);
                 chain
             }
             Err(violation) => {

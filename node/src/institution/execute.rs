@@ -29,7 +29,7 @@ impl Institution {
         let unlisted =
             || Violation::new(Rule::Listing, order.place("instrument"), "a listed instrument", order.instrument());
         let listed = ledger.listing(order.instrument()).ok_or_else(unlisted)?;
-        let position = self.touched(question, ledger).and_then(|key| ledger.position(&key));
+        let position = decision.position.and_then(|key| ledger.position(&key));
         let decided = Decided { request: request.link(), order, outcome: &decision.outcome, executed_ms: now_ms };
         let parties = Parties::of(self.network, account, &self.id);
         let mut postings = movements(&decided, &parties, &listed.listing, position)?.postings;

@@ -1,14 +1,13 @@
 //! Orders that wait for the next price: whether one is taken, and whether it is still cancelled.
 
-use stemma_chain_format::amount::Amount;
 use stemma_chain_format::dealing::reserved_by;
 use stemma_chain_format::execution::{Acceptance, Outcome};
 use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::limits::WAIT_MS_MAX;
-use stemma_chain_format::position::{Position, waiting_key};
+use stemma_chain_format::position::waiting_key;
 use stemma_chain_format::refusal::RefusalReason as Why;
-use stemma_chain_format::request::{Cancel, Side, Trade};
+use stemma_chain_format::request::{Cancel, Side};
 use stemma_node_api::moment;
 
 use super::Institution;
@@ -26,9 +25,8 @@ impl Institution {
         now_ms: u64,
         judge: &mut Judge,
     ) -> Result<Acceptance, No> {
-        self.before_the_price(case, Gate::of_side(case), now_ms, judge)?;
+        self.before_the_price(case, Gate::of_side(case), ledger, now_ms, judge)?;
         let (_, reserved) = reserved_by(case.trade).map_err(|v| no(Why::QuantityOutsideTerms, v.expected, v.found))?;
-        self.repeats_none_that_waits(case, reserved, (ledger, now_ms), judge)?;
         match case.trade.side {
             Side::Buy => {
                 self.amount_is_allowed(case, reserved, judge)?;
@@ -44,30 +42,6 @@ impl Institution {
         let wait_ms = u64::from(self.config.conditions.wait_days).saturating_mul(moment::DAY_MS);
         let reclaim_ms = cut_off_ms.unwrap_or(now_ms).saturating_add(wait_ms);
         Ok(Acceptance { cut_off_ms, reclaim_ms: reclaim_ms.min(now_ms.saturating_add(WAIT_MS_MAX)) })
-    }
-
-    /// What waits is in no book yet, and may be repeated by mistake all the same.
-    fn repeats_none_that_waits(
-        &self,
-        case: &Case<'_>,
-        reserved: Amount,
-        (ledger, now_ms): (&Ledger, u64),
-        judge: &mut Judge,
-    ) -> Result<(), No> {
-        let window_s = self.config.conditions.duplicate_window_s;
-        let since = now_ms.saturating_sub(window_s.saturating_mul(1_000));
-        let Trade { side, limit, fee_max, .. } = case.trade;
-        let asked = (side, reserved, limit, fee_max);
-        let own = ledger.positions_of(&case.account).map(|(_, position)| position);
-        let waits = own.filter(|position| position.instrument == case.trade.instrument).filter_map(Position::waiting);
-        let before = waits
-            .filter(|waiting| window_s > 0 && waiting.accepted_ms >= since)
-            .find(|waiting| (&waiting.side, waiting.reserved, &waiting.limit, &waiting.fee_max) == asked);
-        let told = || {
-            let found = before.map_or("none".to_owned(), |waiting| format!("request {}", waiting.request));
-            (format!("no order for the same within {window_s} s"), found)
-        };
-        judge.require(Why::DuplicateOrder, before.is_none(), told)
     }
 
     /// Judges whether an order that waits is still cancelled.

@@ -1,6 +1,6 @@
 //! Futures: trades on margin, and payments into a margin or out of it.
 
-use stemma_chain_format::amount::{Amount, Price, Rounding};
+use stemma_chain_format::amount::{Amount, Rounding};
 use stemma_chain_format::dealing::{self, Dealing, Decided, Movements, Parties, Reach, requirement};
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::execution::{Outcome, Posting, PostingPurpose};
@@ -11,7 +11,6 @@ use stemma_chain_format::position::{Position, PositionState, margin_key};
 use stemma_chain_format::refusal::RefusalReason as Why;
 use stemma_chain_format::request::{MarginPayment, Order, Size};
 use stemma_chain_format::validate::VerifiedEndorsement;
-use stemma_node_api::moment;
 
 use super::Institution;
 use super::case::Case;
@@ -36,8 +35,8 @@ impl Institution {
         let held = position.map_or(Amount::ZERO, |position| position.amount_of(&trade.instrument));
         let reach = Reach::of(held, trade.side, quantity).map_err(range)?;
         let is_admitted = reach.is_admitted(case.listed.listing.status);
-        self.before_the_price(case, Gate { is_admitted, takes_risk: !reach.shrinks }, now_ms, judge)?;
-        let price = self.price(case, now_ms, judge)?;
+        self.before_the_price(case, Gate { is_admitted, takes_risk: !reach.shrinks }, ledger, now_ms, judge)?;
+        let price = self.price(trade.instrument.code(), case.cash_decimals, now_ms, judge)?;
         limit_holds(case, price, judge)?;
         within_bounds(reach.bound_broken(case.terms), quantity, judge)?;
         let cost = price.cost(quantity, case.decimals(), Rounding::HalfEven).map_err(range)?;
@@ -104,21 +103,18 @@ impl Institution {
         ledger: &Ledger,
         now_ms: u64,
     ) -> Result<(), No> {
-        let code = payment.instrument.code();
-        let quote = self.prices.quote(code).ok_or_else(|| no(Why::NoPrice, self.prices.missing(code), "none"))?;
-        if self.prices.is_stale(&quote, now_ms) {
-            return Err(no(Why::StalePrice, format!("a price for {code} of now"), moment::show(quote.time_ms)));
-        }
         let listed = |instrument: &InstrumentId| ledger.listing(instrument).map(|listed| &listed.listing);
         let (contract, cash) = (listed(&payment.instrument), listed(&payment.cash));
-        let price = Price::parse(&quote.text, cash.map_or(0, |cash| cash.decimals)).map_err(range)?;
+        let cash_decimals = cash.map_or(0, |cash| cash.decimals);
+        let price = self.price(payment.instrument.code(), cash_decimals, now_ms, &mut Judge::default())?;
         let (Some(contract), PositionState::Margin(margin)) = (contract, &position.state) else { return Ok(()) };
         let Some(Dealing::Margin(terms)) = contract.terms.as_ref().map(|terms| terms.dealing) else { return Ok(()) };
         let gain = margin.gain(price, contract.decimals).map_err(range)?;
         let left = margin.margin.plus(gain).and_then(|marked| marked.plus(payment.amount)).map_err(range)?;
         let needed = requirement(&terms, margin.quantity, price, contract.decimals).map_err(range)?.initial;
         if left < needed {
-            let expected = format!("a margin of at least {needed} left at the price of {}", quote.text);
+            let expected =
+                format!("a margin of at least {needed} left at the price of {}", price.display(cash_decimals));
             return Err(no(Why::InsufficientMargin, expected, left));
         }
         Ok(())

@@ -230,6 +230,17 @@ impl Store {
             .collect()
     }
 
+    /// Where one chain of an account's lineage stands, by its sequence.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn lineage_at(&self, id: &AccountId, sequence: u64) -> Result<Option<Place>, StoreError> {
+        let txn = self.read()?;
+        let Some(number) = number_of(&txn, id)? else { return Ok(None) };
+        let place = txn.open_table(tables::LINEAGES)?.get((number, sequence))?.map(|value| value.value());
+        Ok(place.map(|(height, index)| Place { height, index }))
+    }
+
     /// The first `received` credits of an account, absorbed or not.
     ///
     /// # Errors
