@@ -23,9 +23,12 @@ pub struct Announcement {
     /// Larger than in every announcement of the member before.
     #[n(2)]
     pub serial: u64,
-    /// The addresses, beside the one at which every member is connected; at most 8.
+    /// The addresses for trades, beside those at which every member is connected; at most 8.
     #[n(3)]
     pub paths: Vec<AnnouncedPath>,
+    /// Where every member connects: multiaddrs in text, each at most 256 bytes, the preferred first; at most 8.
+    #[n(4)]
+    pub addresses: Vec<String>,
 }
 
 /// One address.
@@ -56,10 +59,15 @@ impl Record for Announcement {
             let holds = is_label(name, PATH_NAME_CHARS_MAX);
             ensure(holds, range, "announcement.paths.name", "lowercase letters, digits, hyphens", name)?;
             ensure(names.insert(name), range, "announcement.paths.name", "each name once", name)?;
-            let bytes = address.len();
-            let holds = (1..=ADDRESS_BYTES_MAX).contains(&bytes);
-            ensure(holds, range, "announcement.paths.address", "1 to 256 bytes", bytes)?;
+            is_sized("announcement.paths.address", address)?;
         }
-        Ok(())
+        let count = self.addresses.len();
+        ensure(count <= ANNOUNCED_PATHS_MAX, range, "announcement.addresses", "at most 8", count)?;
+        self.addresses.iter().try_for_each(|address| is_sized("announcement.addresses", address))
     }
+}
+
+fn is_sized(field: &str, address: &str) -> Result<(), Violation> {
+    let bytes = address.len();
+    ensure((1..=ADDRESS_BYTES_MAX).contains(&bytes), Rule::Range, field, "1 to 256 bytes", bytes)
 }

@@ -4,9 +4,11 @@ use minicbor::bytes::ByteVec;
 
 use crate::account::Opening;
 use crate::cbor;
+use crate::cosign::Cosigned;
 use crate::endorsement::Endorsement;
 use crate::error::{Rule, Violation, ensure};
 use crate::execution::Execution;
+use crate::governance::Governance;
 use crate::hash::Link;
 use crate::instruction::Instruction;
 use crate::issuance::Issuance;
@@ -53,6 +55,8 @@ pub enum Entry {
     Servicing(Box<Service>),
     /// A position settled.
     Settlement(Box<Signed<Settlement>>),
+    /// The network changed.
+    Governance(Box<Cosigned<Governance>>),
 }
 
 /// The wire and store form: the kind, and the stages' exact bytes.
@@ -86,6 +90,9 @@ pub enum EntryKind {
     /// A position settled.
     #[n(5)]
     Settlement,
+    /// The network changed.
+    #[n(6)]
+    Governance,
 }
 
 impl EntryKind {
@@ -98,6 +105,7 @@ impl EntryKind {
             Self::Listing => "listing",
             Self::Servicing => "servicing",
             Self::Settlement => "settlement",
+            Self::Governance => "governance",
         }
     }
 }
@@ -112,6 +120,7 @@ impl Entry {
             Self::Listing(listing) => listing.link(),
             Self::Servicing(service) => service.servicing.link(),
             Self::Settlement(settlement) => settlement.link(),
+            Self::Governance(governance) => governance.link(),
         }
     }
 
@@ -124,6 +133,7 @@ impl Entry {
             Self::Listing(_) => EntryKind::Listing,
             Self::Servicing(_) => EntryKind::Servicing,
             Self::Settlement(_) => EntryKind::Settlement,
+            Self::Governance(_) => EntryKind::Governance,
         }
     }
 
@@ -141,10 +151,11 @@ impl Entry {
             Self::Listing(listing) => vec![listing.bytes()],
             Self::Servicing(s) => s.instruction.iter().map(Signed::bytes).chain([s.servicing.bytes()]).collect(),
             Self::Settlement(settlement) => vec![settlement.bytes()],
+            Self::Governance(governance) => vec![governance.bytes()],
         }
     }
 
-    /// Who signed each stage, in order.
+    /// Who signed each stage, in order; of a governance record, everybody who did.
     pub fn signers(&self) -> Vec<PublicKey> {
         match self {
             Self::Chain(c) => vec![c.request.signer(), c.endorsement.signer(), c.execution.signer()],
@@ -153,6 +164,7 @@ impl Entry {
             Self::Listing(listing) => vec![listing.signer()],
             Self::Servicing(s) => s.instruction.iter().map(Signed::signer).chain([s.servicing.signer()]).collect(),
             Self::Settlement(settlement) => vec![settlement.signer()],
+            Self::Governance(governance) => governance.signers().copied().collect(),
         }
     }
 
@@ -173,7 +185,11 @@ impl Entry {
         let (least, most) = match raw.kind {
             EntryKind::Chain => (3, 3),
             EntryKind::Servicing => (1, 2),
-            EntryKind::Opening | EntryKind::Issuance | EntryKind::Listing | EntryKind::Settlement => (1, 1),
+            EntryKind::Opening
+            | EntryKind::Issuance
+            | EntryKind::Listing
+            | EntryKind::Settlement
+            | EntryKind::Governance => (1, 1),
         };
         let expected = if least == most { least.to_string() } else { format!("{least} or {most}") };
         ensure((least..=most).contains(&found), Rule::Encoding, "entry.stages", expected, found)?;
@@ -192,6 +208,10 @@ impl Entry {
                 servicing: stage("servicing", next())?,
             })),
             EntryKind::Settlement => Self::Settlement(Box::new(stage("settlement", next())?)),
+            EntryKind::Governance => {
+                let governance = Cosigned::decode(next());
+                Self::Governance(Box::new(governance.map_err(|violation| violation.within("governance"))?))
+            }
         })
     }
 }

@@ -47,6 +47,8 @@ pub enum ContentType {
     Refusal,
     /// Genesis, signed by every founder.
     Genesis,
+    /// What the members resolved about the network.
+    Governance,
     /// Consensus vote.
     Vote,
     /// Consensus proposal.
@@ -71,6 +73,7 @@ impl ContentType {
             Self::Referral => "application/vnd.stemma.referral+cbor",
             Self::Refusal => "application/vnd.stemma.refusal+cbor",
             Self::Genesis => "application/vnd.stemma.genesis+cbor",
+            Self::Governance => "application/vnd.stemma.governance+cbor",
             Self::Vote => "application/vnd.stemma.vote+cbor",
             Self::Proposal => "application/vnd.stemma.proposal+cbor",
         }
@@ -131,7 +134,7 @@ impl<'b> Envelope<'b> {
     }
 }
 
-fn read_protected(protected: &[u8], content: ContentType) -> Result<PublicKey, minicbor::decode::Error> {
+pub(crate) fn read_protected(protected: &[u8], content: ContentType) -> Result<PublicKey, minicbor::decode::Error> {
     use minicbor::decode::Error;
     let mut d = Decoder::new(protected);
     if d.map()? != Some(3) || d.u8()? != 1 || d.i8()? != ALGORITHM_EDDSA || d.u8()? != 3 {

@@ -47,6 +47,8 @@ pub enum Rule {
     Member,
     /// The genesis breaks a rule.
     Genesis,
+    /// What a governance record changes breaks a rule of the registry, or too few approved it.
+    Governance,
     /// A block breaks a rule.
     Block,
     /// A certificate does not prove its block.
@@ -85,6 +87,7 @@ impl Rule {
             Self::Range => "range",
             Self::Member => "member",
             Self::Genesis => "genesis",
+            Self::Governance => "governance",
             Self::Block => "block",
             Self::Certificate => "certificate",
             Self::Proof => "proof",

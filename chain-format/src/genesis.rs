@@ -6,13 +6,12 @@
 use std::collections::BTreeSet;
 
 use ed25519_dalek::SigningKey;
-use minicbor::data::Tag;
-use minicbor::decode::{Decoder, Error as CborError};
 
 use crate::cbor::{self, DecodeError, DecodeReason};
-use crate::cose::{ContentType, protected_header, written};
+use crate::cose::{ContentType, protected_header};
+use crate::cosign::{self, RawSignature, read_cose_sign, write_cose_sign};
 use crate::error::{Rule, Violation, ensure};
-use crate::hash::{NetworkId, fixed_bytes};
+use crate::hash::NetworkId;
 use crate::keys::{self, PublicKey, Signature};
 use crate::limits::{BLOCK_ENTRIES_MAX, EXPIRY_BLOCKS_MAX, GENESIS_BYTES_MAX, MEMBERS_MAX, TEXT_BYTES_MAX};
 use crate::member::Member;
@@ -54,11 +53,31 @@ pub struct Parameters {
     /// How many blocks ahead an endorsement's expiry may lie, 1 to 1,000,000.
     #[n(2)]
     pub expiry_blocks_max: u64,
+    /// How much of the voting power must sign a governance record, in percent, 51 to 100.
+    #[n(3)]
+    pub approval_percent: u8,
 }
 
 impl Default for Parameters {
     fn default() -> Self {
-        Self { block_entries_max: 4_000, clock_drift_ms_max: 10_000, expiry_blocks_max: 10_000 }
+        Self { block_entries_max: 4_000, clock_drift_ms_max: 10_000, expiry_blocks_max: 10_000, approval_percent: 67 }
+    }
+}
+
+impl Parameters {
+    /// The ranges of all parameters.
+    ///
+    /// # Errors
+    /// A violation of the given rule, naming the parameter.
+    pub fn check(&self, rule: Rule) -> Result<(), Violation> {
+        let entries = usize::try_from(self.block_entries_max).unwrap_or(usize::MAX);
+        let entries_hold = (1..=BLOCK_ENTRIES_MAX).contains(&entries);
+        ensure(entries_hold, rule, "parameters.block_entries_max", "1 to 10000", entries)?;
+        let blocks = self.expiry_blocks_max;
+        let blocks_hold = (1..=EXPIRY_BLOCKS_MAX).contains(&blocks);
+        ensure(blocks_hold, rule, "parameters.expiry_blocks_max", "1 to 1000000", blocks)?;
+        let percent = self.approval_percent;
+        ensure((51..=100).contains(&percent), rule, "parameters.approval_percent", "51 to 100", percent)
     }
 }
 
@@ -85,13 +104,7 @@ impl Genesis {
         let count_holds = (1..=MEMBERS_MAX).contains(&count);
         ensure(count_holds, rule, "genesis.members", "1 to 256 members", count)?;
         self.check_members()?;
-        let p = &self.parameters;
-        let entries = usize::try_from(p.block_entries_max).unwrap_or(usize::MAX);
-        let entries_hold = (1..=BLOCK_ENTRIES_MAX).contains(&entries);
-        ensure(entries_hold, rule, "parameters.block_entries_max", "1 to 10000", entries)?;
-        let blocks = p.expiry_blocks_max;
-        let blocks_hold = (1..=EXPIRY_BLOCKS_MAX).contains(&blocks);
-        ensure(blocks_hold, rule, "parameters.expiry_blocks_max", "1 to 1000000", blocks)
+        self.parameters.check(rule)
     }
 
     fn check_members(&self) -> Result<(), Violation> {
@@ -120,20 +133,9 @@ impl Genesis {
     }
 }
 
-/// The bytes that one founder's signature covers:
-/// `["Signature", h'', protected, h'', payload]` (RFC 9052 §4.4).
-fn founder_signed_bytes(key: &PublicKey, payload: &[u8]) -> Vec<u8> {
-    let protected = protected_header(ContentType::Genesis, key);
-    written(|e| {
-        e.array(5)?.str("Signature")?.bytes(&[])?.bytes(&protected)?;
-        e.bytes(&[])?.bytes(payload)?.ok()
-    })
-}
-
 /// One founder's signature on a genesis payload.
 pub fn sign_genesis(payload: &[u8], key: &SigningKey) -> (PublicKey, Signature) {
-    let public = PublicKey::of(key);
-    (public, keys::sign(key, &founder_signed_bytes(&public, payload)))
+    cosign::cosign(ContentType::Genesis, payload, key)
 }
 
 impl GenesisFile {
@@ -145,17 +147,11 @@ impl GenesisFile {
         let payload = genesis.payload();
         let in_order =
             genesis.members.iter().filter_map(|member| signatures.iter().find(|(key, _)| *key == member.member_key));
-        let in_order: Vec<_> = in_order.collect();
-        let bytes = written(|e| {
-            e.tag(Tag::new(98))?.array(4)?.bytes(&[])?.map(0)?.bytes(&payload)?;
-            e.array(in_order.len() as u64)?;
-            for (key, signature) in &in_order {
-                let protected = protected_header(ContentType::Genesis, key);
-                e.array(3)?.bytes(&protected)?.map(0)?.bytes(&signature.0)?;
-            }
-            Ok(())
-        });
-        Self::decode(bytes)
+        let signed: Vec<_> = in_order
+            .into_iter()
+            .map(|(key, signature)| (protected_header(ContentType::Genesis, key), *signature))
+            .collect();
+        Self::decode(write_cose_sign(&payload, &signed))
     }
 
     /// Reads a genesis file and checks every founder's signature.
@@ -170,8 +166,8 @@ impl GenesisFile {
             return Err(fail(0, reason).into());
         }
         cbor::scan(&bytes).map_err(|(offset, reason)| fail(offset, reason))?;
-        let (payload, signatures) =
-            read_cose_sign(&bytes).map_err(|e| fail(e.position().unwrap_or(0), DecodeReason::Value(e.to_string())))?;
+        let (payload, signatures) = read_cose_sign(&bytes, MEMBERS_MAX)
+            .map_err(|e| fail(e.position().unwrap_or(0), DecodeReason::Value(e.to_string())))?;
         let genesis: Genesis = cbor::decode(payload, RECORD, GENESIS_BYTES_MAX)?;
         genesis.check()?;
         check_signatures(&genesis, payload, &signatures)?;
@@ -195,34 +191,7 @@ impl GenesisFile {
     }
 }
 
-type FounderSignature<'b> = (&'b [u8], Signature);
-
-fn read_cose_sign(bytes: &[u8]) -> Result<(&[u8], Vec<FounderSignature<'_>>), CborError> {
-    let mut d = Decoder::new(bytes);
-    let tagged = d.tag()?.as_u64() == 98 && d.array()? == Some(4);
-    if !tagged || !d.bytes()?.is_empty() || d.map()? != Some(0) {
-        return Err(CborError::message("not a tagged COSE_Sign with empty body headers"));
-    }
-    let payload = d.bytes()?;
-    let count = d.array()?.unwrap_or(0);
-    if count > MEMBERS_MAX as u64 {
-        return Err(CborError::message("more signatures than members can be"));
-    }
-    let mut signatures = Vec::new();
-    for _ in 0..count {
-        if d.array()? != Some(3) {
-            return Err(CborError::message("a signature has three parts"));
-        }
-        let protected = d.bytes()?;
-        if d.map()? != Some(0) {
-            return Err(CborError::message("the unprotected header must be empty"));
-        }
-        signatures.push((protected, Signature(fixed_bytes::<64>(&mut d)?)));
-    }
-    Ok((payload, signatures))
-}
-
-fn check_signatures(genesis: &Genesis, payload: &[u8], signatures: &[FounderSignature<'_>]) -> Result<(), Violation> {
+fn check_signatures(genesis: &Genesis, payload: &[u8], signatures: &[RawSignature<'_>]) -> Result<(), Violation> {
     let (expected, found) = (genesis.members.len(), signatures.len());
     let field = "genesis.signatures";
     ensure(expected == found, Rule::Genesis, field, format!("{expected} signatures, one for each founder"), found)?;
@@ -231,7 +200,7 @@ fn check_signatures(genesis: &Genesis, payload: &[u8], signatures: &[FounderSign
         let named = *protected == protected_header(ContentType::Genesis, &key);
         let place = format!("{field}.{}", member.id);
         ensure(named, Rule::Genesis, &place, format!("the member's key {key}"), "another header")?;
-        let signed = founder_signed_bytes(&key, payload);
+        let signed = cosign::signed_bytes(ContentType::Genesis, &key, payload);
         keys::verify(&key, &signed, signature)
             .map_err(|e| Violation::new(Rule::Genesis, place, "a signature that verifies", e))?;
     }

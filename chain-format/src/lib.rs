@@ -15,6 +15,7 @@ pub mod limits;
 
 pub mod cbor;
 pub mod cose;
+pub mod cosign;
 pub mod hash;
 pub mod keys;
 
@@ -24,8 +25,10 @@ pub mod hours;
 pub mod isin;
 
 pub mod genesis;
+pub mod governance;
 pub mod member;
 pub mod registry;
+pub mod trust;
 
 pub mod account;
 pub mod announcement;

@@ -27,6 +27,18 @@ pub const LISTING_BYTES_MAX: usize = 4 * 1024;
 pub const SETTLEMENT_BYTES_MAX: usize = 8 * 1024;
 /// Largest signed refusal, in bytes of its envelope.
 pub const REFUSAL_BYTES_MAX: usize = 4 * 1024;
+/// Largest signed governance record, in bytes of its envelope.
+pub const GOVERNANCE_BYTES_MAX: usize = 64 * 1024;
+/// Most signatures on a governance record: every member's, and those of the keys that it brings.
+pub const GOVERNANCE_SIGNATURES_MAX: usize = 304;
+/// Most changes in one governance record.
+pub const CHANGES_MAX: usize = 16;
+/// Most governance records that wait to take effect.
+pub const SCHEDULED_MAX: usize = 64;
+/// Blocks after which a governance record may take effect: at most so far ahead of the block that commits it.
+pub const EFFECTIVE_BLOCKS_MAX: u64 = 10_000_000;
+/// Largest encoding of a whole member registry, in bytes.
+pub const REGISTRY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Largest entry (one to three stages with their framing), in bytes.
 pub const ENTRY_BYTES_MAX: usize = 200 * 1024;
 /// Largest genesis file, in bytes.

@@ -109,6 +109,69 @@ impl FromStr for Role {
     }
 }
 
+/// How a member stands in the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum MemberStatus {
+    /// It may act, by its role.
+    #[n(0)]
+    Active,
+    /// It follows, and may not act: no vote, no record of its counts.
+    #[n(1)]
+    Suspended,
+    /// It has left; its name is never given again.
+    #[n(2)]
+    Removed,
+}
+
+impl fmt::Display for MemberStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Removed => "removed",
+        })
+    }
+}
+
+/// What a member uses a key for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum KeyUse {
+    /// Signs the member's records.
+    #[n(0)]
+    Member,
+    /// Is the identity of its node's connections.
+    #[n(1)]
+    Network,
+    /// Signs votes.
+    #[n(2)]
+    Validator,
+}
+
+impl fmt::Display for KeyUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Member => "member",
+            Self::Network => "network",
+            Self::Validator => "validator",
+        })
+    }
+}
+
+impl FromStr for KeyUse {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "member" => Ok(Self::Member),
+            "network" => Ok(Self::Network),
+            "validator" => Ok(Self::Validator),
+            _ => Err(format!("a key is used as member, network or validator; found {text:?}")),
+        }
+    }
+}
+
 /// What a member's own account is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OwnAccount {
@@ -184,6 +247,15 @@ impl Member {
             }
         }
         Ok(())
+    }
+
+    /// The key of a use.
+    pub fn key(&self, used: KeyUse) -> Option<&PublicKey> {
+        match used {
+            KeyUse::Member => Some(&self.member_key),
+            KeyUse::Network => Some(&self.network_key),
+            KeyUse::Validator => self.validator_key.as_ref(),
+        }
     }
 
     /// All keys of the member.

@@ -59,7 +59,7 @@ pub fn build(ledger: &Ledger, pool: &mut Pool, proposer: &MemberId, now_ms: u64)
         proposer: proposer.clone(),
         entries_root: entries_root(&taken),
         accounts_root: changes.root(),
-        registry_root: ledger.registry().root(),
+        registry_root: changes.registry.root(),
     };
     Built { block: Block { header, entries: taken }, changes }
 }
@@ -86,6 +86,9 @@ fn may_apply_later(ledger: &Ledger, entry: &VerifiedEntry, violation: &Violation
             let record = service.servicing.record();
             let waits = |key| ledger.position(&key).is_some();
             stemma_chain_format::position::touched_by_act(&record.network, &record.act).is_some_and(waits)
+        }
+        (Entry::Governance(governance), Rule::Sequence) => {
+            governance.record().number > ledger.registry().number().saturating_add(1)
         }
         (Entry::Issuance(_), Rule::Account | Rule::Listing) => true,
         (Entry::Issuance(issuance), Rule::Sequence) => {
@@ -117,9 +120,6 @@ pub fn check(ledger: &Ledger, block: &Block, entries: &[Arc<VerifiedEntry>]) -> 
     expect(header.parent == head.block, "header.parent", head.block.to_string(), header.parent.to_string())?;
     let later = header.time_ms > head.time_ms;
     expect(later, "header.time_ms", format!("later than {}", head.time_ms), header.time_ms.to_string())?;
-    let registry_root = ledger.registry().root();
-    let rooted = header.registry_root == registry_root;
-    expect(rooted, "header.registry_root", registry_root.to_string(), header.registry_root.to_string())?;
     block.check()?;
     let entries_max = ledger.registry().parameters().block_entries_max;
     let fits = block.entries.len() as u64 <= u64::from(entries_max);
@@ -136,5 +136,7 @@ pub fn check(ledger: &Ledger, block: &Block, entries: &[Arc<VerifiedEntry>]) -> 
     let changes = draft.finish();
     let root = changes.root();
     expect(root == header.accounts_root, "header.accounts_root", root.to_string(), header.accounts_root.to_string())?;
+    let root = changes.registry.root();
+    expect(root == header.registry_root, "header.registry_root", root.to_string(), header.registry_root.to_string())?;
     Ok(changes)
 }

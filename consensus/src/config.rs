@@ -1,5 +1,7 @@
 //! Times and limits of the engine. All validators of a network should use the same.
 
+use stemma_chain_format::governance::PROTOCOL_VERSION_MAX;
+
 use crate::wal::Step;
 
 /// Times in milliseconds, and limits.
@@ -30,6 +32,9 @@ pub struct Config {
     /// Below this height the node follows without voting: for a validator that lost its log, a height that no vote of
     /// its former life can have reached.
     pub vote_from_height: u64,
+    /// The highest version of the protocol that the node takes part in. The code knows no higher than
+    /// [`PROTOCOL_VERSION_MAX`].
+    pub protocol_max: u32,
 }
 
 impl Default for Config {
@@ -47,6 +52,7 @@ impl Default for Config {
             sync_blocks_max: 32,
             fetch_retry_ms: 1_000,
             vote_from_height: 0,
+            protocol_max: PROTOCOL_VERSION_MAX,
         }
     }
 }

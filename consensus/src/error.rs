@@ -31,6 +31,19 @@ pub enum EngineError {
     /// The registry gives no validator set.
     #[error("the registry gives no validator set")]
     Validators(#[source] ValidatorsError),
+    /// The network has come to a version of the protocol that this code does not know.
+    #[error(
+        "from height {height} on the network's protocol is version {needed}, and this program knows versions up to {known}: install a \
+         newer one and start it again; nothing is lost, and the blocks made meanwhile are fetched then"
+    )]
+    Version {
+        /// The first height of the version.
+        height: u64,
+        /// The version.
+        needed: u32,
+        /// The highest that this code knows, or is told to take part in.
+        known: u32,
+    },
     /// The core of Malachite failed in a way that it must not go on from.
     #[error("the consensus core failed: {0}")]
     Core(String),

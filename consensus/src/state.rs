@@ -100,6 +100,11 @@ impl<S: BlockSink> LedgerState<S> {
                 let last_ms = settlement.record().settled_ms.saturating_add(SETTLEMENT_AGE_MS_MAX);
                 last_ms <= self.ledger.head().time_ms
             }
+            Entry::Governance(governance) => {
+                let record = governance.record();
+                let height = self.ledger.head().height;
+                record.number <= self.ledger.registry().number() || record.effective <= height.saturating_add(1)
+            }
             Entry::Opening(_) => self.ledger.account(&entry.id().into()).is_some(),
             Entry::Listing(listing) => {
                 let record = listing.record();

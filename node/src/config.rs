@@ -1,19 +1,22 @@
-//! From a configuration file to everything a node needs: keys opened, genesis verified, the member found.
+//! From a configuration file to what a node is told: keys opened, genesis verified. Whose node it is, and with which of the keys, the
+//! registry says: [`crate::membership`].
 
 use std::path::{Path, PathBuf};
 
-use ed25519_dalek::SigningKey;
 use stemma_chain_format::amount::{Amount, parse_decimal};
+use stemma_chain_format::chain::Entry;
+use stemma_chain_format::error::{Rule, Violation};
 use stemma_chain_format::genesis::GenesisFile;
-use stemma_chain_format::keys::PublicKey;
+use stemma_chain_format::governance::{Governance, PROTOCOL_VERSION_MAX};
 use stemma_chain_format::limits::{DECIMALS_MAX, RISK_CLASS_MAX};
-use stemma_chain_format::member::Member;
-use stemma_chain_format::registry::Registry;
-use stemma_keystore::{Passphrase, Purpose, ReadError, SecretKey};
+use stemma_chain_format::member::{MemberId, MemberIdError};
+use stemma_keystore::{Passphrase, Purpose, ReadError};
 use stemma_node_api::config::{
     BackOfficeConfig, BackOfficeKind, ConditionsConfig, NodeConfig, PriceSource, PricesConfig, RewardsConfig,
 };
 use zeroize::Zeroizing;
+
+use crate::membership::Keys;
 
 /// Longest pause between two looks at a source of prices, in seconds.
 const POLL_S_MAX: u64 = 3_600;
@@ -22,22 +25,18 @@ const CALL_MS_MAX: u64 = 60_000;
 /// Longest time without calls of a back office that failed too often, in seconds.
 const COOLDOWN_S_MAX: u64 = 3_600;
 
-/// Everything a node is told, checked.
-pub struct Settings {
+/// Everything a node is told, checked by itself.
+pub struct Told {
     /// The configuration, its paths made absolute.
     pub config: NodeConfig,
     /// The genesis.
     pub genesis: GenesisFile,
-    /// The members.
-    pub registry: Registry,
-    /// The member that this node belongs to.
-    pub member: Member,
-    /// Signs the member's records.
-    pub member_key: SigningKey,
-    /// The node's network identity.
-    pub network_seed: Zeroizing<[u8; 32]>,
-    /// Signs votes, for a member with a vote.
-    pub validator_key: Option<SigningKey>,
+    /// The member that the configuration names.
+    pub member: MemberId,
+    /// The record that admits the member, where it joins.
+    pub join: Option<Governance>,
+    /// The opened keys.
+    pub keys: Keys,
     /// What operators' calls must carry.
     pub operator_token: Zeroizing<String>,
 }
@@ -70,10 +69,12 @@ pub enum ConfigError {
         path: PathBuf,
         /// The rule.
         #[source]
-        source: stemma_chain_format::error::Violation,
+        source: Violation,
     },
-    /// The genesis names no such member.
-    #[error("{member} is no member of the network; members: {known}")]
+    /// The network knows no such member.
+    #[error(
+        "{member} is no member of the network; members: {known}. To join, name the governance record that admits it under `join`"
+    )]
     NoMember {
         /// The member configured.
         member: String,
@@ -89,16 +90,28 @@ pub enum ConfigError {
         #[source]
         source: ReadError,
     },
-    /// A key is not the one that the genesis names.
-    #[error("the {purpose} key is {found}, but the genesis names {expected} for {member}")]
+    /// The record that admits a member cannot be read.
+    #[error("{path} is not the record that admits the member (join)")]
+    Join {
+        /// The file.
+        path: PathBuf,
+        /// The rule.
+        #[source]
+        source: Violation,
+    },
+    /// No configured key is the one that the network knows.
+    #[error(
+        "the {purpose} key is {found}, but the network names {expected} for {member}: name the key's file under keys.{purpose}, or \
+         under keys.next_{purpose} while it is to come"
+    )]
     OtherKey {
         /// Which.
         purpose: Purpose,
         /// The member.
         member: String,
-        /// The key that the genesis names.
+        /// The key that the network names.
         expected: String,
-        /// The key in the file.
+        /// The keys in the files.
         found: String,
     },
     /// There is no passphrase.
@@ -116,7 +129,7 @@ pub enum ConfigError {
     },
 }
 
-impl Settings {
+impl Told {
     /// Reads a configuration file and all that it names.
     ///
     /// # Errors
@@ -131,23 +144,13 @@ impl Settings {
             .map_err(|source| ConfigError::Read { path: config.genesis.clone(), source })?;
         let genesis = GenesisFile::decode(bytes)
             .map_err(|source| ConfigError::Genesis { path: config.genesis.clone(), source })?;
-        let registry = Registry::from_genesis(&genesis);
-        let member = registry.member_by_text(&config.member).cloned().ok_or_else(|| {
-            let known: Vec<String> = registry.members().map(|m| m.id.to_string()).collect();
-            ConfigError::NoMember { member: config.member.clone(), known: known.join(", ") }
+        let member = config.member.parse().map_err(|e: MemberIdError| ConfigError::Setting {
+            field: "member",
+            expected: "the member's id".to_owned(),
+            found: e.to_string(),
         })?;
-        let passphrase = passphrase(&config)?;
-        let open = |path, purpose, expected| open_key(path, &passphrase, purpose, expected, &member);
-        let member_key = open(&config.keys.member, Purpose::Member, &member.member_key)?;
-        let network_key = open(&config.keys.network, Purpose::Network, &member.network_key)?;
-        let validator_key = match (&config.keys.validator, &member.validator_key) {
-            (Some(path), Some(expected)) => Some(open(path, Purpose::Validator, expected)?),
-            (None, Some(_)) => {
-                let expected = format!("a key file, since {} has a vote", member.id);
-                return Err(ConfigError::Setting { field: "keys.validator", expected, found: "nothing".into() });
-            }
-            (_, None) => None,
-        };
+        let join = config.join.as_deref().map(read_join).transpose()?;
+        let keys = Keys::open(&config.keys, &passphrase(&config)?)?;
         let operator_token = Zeroizing::new(read_text(&config.http.operator_token_file)?.trim().to_owned());
         let long_enough = operator_token.len() >= 16;
         if !long_enough {
@@ -155,16 +158,20 @@ impl Settings {
             let found = format!("{} characters", operator_token.len());
             return Err(ConfigError::Setting { field: "http.operator_token_file", expected, found });
         }
-        Ok(Self {
-            member_key: member_key.signing_key().clone(),
-            network_seed: Zeroizing::new(network_key.signing_key().to_bytes()),
-            validator_key: validator_key.map(|key| key.signing_key().clone()),
-            config,
-            genesis,
-            registry,
-            member,
-            operator_token,
-        })
+        Ok(Self { config, genesis, member, join, keys, operator_token })
+    }
+}
+
+/// Reads the record that admits a member. What it is worth, the other members decide: they let in whom the ledger admits.
+fn read_join(path: &Path) -> Result<Governance, ConfigError> {
+    let bytes = std::fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let failed = |source| ConfigError::Join { path: path.to_owned(), source };
+    match Entry::decode(&bytes).map_err(failed)? {
+        Entry::Governance(signed) => Ok(signed.record().clone()),
+        other => {
+            let found = other.kind().as_str();
+            Err(failed(Violation::new(Rule::Governance, "kind", "a governance record", found)))
+        }
     }
 }
 
@@ -176,9 +183,13 @@ fn make_absolute(config: &mut NodeConfig, folder: &Path) {
     let files = [
         Some(&mut config.genesis),
         Some(&mut config.data),
+        config.join.as_mut(),
         Some(&mut config.keys.member),
         Some(&mut config.keys.network),
         config.keys.validator.as_mut(),
+        config.keys.next_member.as_mut(),
+        config.keys.next_network.as_mut(),
+        config.keys.next_validator.as_mut(),
         config.keys.passphrase_file.as_mut(),
         Some(&mut config.http.operator_token_file),
         config.institution.prices.file.as_mut(),
@@ -203,6 +214,9 @@ fn check(config: &NodeConfig) -> Result<(), ConfigError> {
     let c = &config.consensus;
     if [c.propose_ms, c.prevote_ms, c.precommit_ms, c.idle_ms].contains(&0) {
         return setting("consensus", "time-outs above 0 ms", "0".to_owned());
+    }
+    if let Some(version) = c.protocol_max.filter(|version| !(1..=PROTOCOL_VERSION_MAX).contains(version)) {
+        return setting("consensus.protocol_max", &format!("1 to {PROTOCOL_VERSION_MAX}"), version.to_string());
     }
     if config.bank.expiry_blocks == 0 {
         return setting("bank.expiry_blocks", "above 0", "0".to_owned());
@@ -348,27 +362,6 @@ fn passphrase(config: &NodeConfig) -> Result<Passphrase, ConfigError> {
     passphrase::from_environment()
         .map_err(|e| ConfigError::Passphrase(Some(Box::new(e))))?
         .ok_or(ConfigError::Passphrase(None))
-}
-
-fn open_key(
-    path: &Path,
-    passphrase: &Passphrase,
-    purpose: Purpose,
-    expected: &PublicKey,
-    member: &Member,
-) -> Result<SecretKey, ConfigError> {
-    let key = stemma_keystore::read_key_file(path, passphrase, purpose)
-        .map_err(|source| ConfigError::Key { purpose, source })?;
-    let found = PublicKey(key.public_key());
-    if found != *expected {
-        return Err(ConfigError::OtherKey {
-            purpose,
-            member: member.id.to_string(),
-            expected: expected.to_string(),
-            found: found.to_string(),
-        });
-    }
-    Ok(key)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod error;
 pub mod http;
 pub mod institution;
 pub mod ledger;
+pub mod membership;
 pub mod network;
 pub mod node;
 pub mod role;

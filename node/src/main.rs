@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use stemma_chain_format::member::Role;
 use stemma_net::NetHandle;
-use stemma_node::bank::Desk;
-use stemma_node::config::Settings;
+use stemma_node::bank::{self, Desk};
+use stemma_node::config::Told;
 use stemma_node::http::{self, Shared};
+use stemma_node::membership::Settings;
 use stemma_node::network;
-use stemma_node::node::{EVENTS_MAX, Event, Node, NodeParts};
+use stemma_node::node::{EVENTS_MAX, Event, Node, NodeEnd, NodeParts};
 use stemma_node::store::Store;
 use stemma_node_api::types::Status;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -48,46 +50,56 @@ fn main() -> ExitCode {
 }
 
 fn run(path: &std::path::Path) -> anyhow::Result<()> {
-    let settings = Settings::load(path).with_context(|| format!("cannot start with {}", path.display()))?;
+    let cannot_start = || format!("cannot start with {}", path.display());
+    let told = Told::load(path).with_context(cannot_start)?;
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(&settings.config.data)
-        .with_context(|| format!("cannot make the data folder {}", settings.config.data.display()))?;
-    let file = settings.config.data.join("stemma.redb");
-    let store = Store::open(&file, settings.genesis.network(), &settings.member.id)
-        .context("is another node running on this folder?")?;
+        .create(&told.config.data)
+        .with_context(|| format!("cannot make the data folder {}", told.config.data.display()))?;
+    let file = told.config.data.join("stemma.redb");
+    let store =
+        Store::open(&file, told.genesis.network(), &told.member).context("is another node running on this folder?")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .worker_threads(2)
         .build()
         .context("cannot start the runtime")?;
-    let ended = runtime.block_on(serve(settings, store));
+    let ended = loop {
+        // What the network says of the member may be another after each life of the node.
+        let taken_up = store.registry(&told.genesis).context("cannot read the registry");
+        let taken_up = taken_up.and_then(|registry| told.take_up(registry).with_context(cannot_start));
+        match taken_up.and_then(|settings| runtime.block_on(serve(settings, store.clone()))) {
+            Ok(NodeEnd::Changed) => {}
+            Ok(NodeEnd::Stopped) => break Ok(()),
+            Err(e) => break Err(e),
+        }
+    };
     runtime.shutdown_timeout(Duration::from_secs(2));
     ended
 }
 
-async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
+async fn serve(settings: Settings, store: Store) -> anyhow::Result<NodeEnd> {
+    let announced = network::stored_announcements(&store, &settings.registry)?;
     let (net, mut net_events) =
-        stemma_net::start(network::net_config(&settings)?).await.context("cannot join the network")?;
-    let members = network::members(&settings)?;
+        stemma_net::start(network::net_config(&settings, &announced)?).await.context("cannot join the network")?;
+    let (registry, known_registry) = watch::channel(Arc::new(settings.registry.clone()));
     let (events, waiting) = mpsc::channel(EVENTS_MAX);
     let status = first_status(&settings);
     let (status, shown) = watch::channel(status);
-    let desk = Desk::of_bank(&settings.config.bank, &settings.member_key);
-    let desk = Arc::new(desk.context("bank.identity: the rules cannot be used")?);
+    let desk = desk(&settings, &store)?;
     let (changes, _) = broadcast::channel(CHANGES_MAX);
     let shared = Arc::new(Shared {
         store: store.clone(),
         events: events.clone(),
         status: shown,
         genesis: settings.genesis.bytes().to_vec(),
-        registry: settings.registry.clone(),
+        registry: known_registry.clone(),
         operator_token: settings.operator_token.clone(),
         changes: changes.clone(),
         room: http::bulk::room(),
         reports: http::reports::turns(),
-        paths: network::paths(net.clone(), members.clone()),
+        paths: network::paths(net.clone(), known_registry, settings.member.id.clone()),
         desk: Arc::clone(&desk),
     });
     let listen = settings.config.http.listen;
@@ -96,7 +108,18 @@ async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {listen} (http.listen): is the port taken?"))?;
     tracing::info!(member = %settings.member.id, role = %settings.member.role, http = %listen, "started");
     let runtime = tokio::runtime::Handle::current();
-    let parts = NodeParts { store, net: net.clone(), runtime, events: events.clone(), members, status, changes, desk };
+    let (net_of_node, events_of_node) = (net.clone(), events.clone());
+    let parts = NodeParts {
+        store,
+        net: net_of_node,
+        runtime,
+        events: events_of_node,
+        announced,
+        registry,
+        status,
+        changes,
+        desk,
+    };
     let node = Node::new(settings, parts).context("cannot take up the ledger")?;
     let mut thread = tokio::task::spawn_blocking(move || node.run(waiting));
     let forward = events.clone();
@@ -121,8 +144,23 @@ async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
         }
     };
     server.abort();
+    // The next life listens on the same port.
+    let _aborted = server.await;
     stop(&net).await;
     ended
+}
+
+/// How a bank verifies identities, its stored verifiers sealed by the member's present key.
+fn desk(settings: &Settings, store: &Store) -> anyhow::Result<Arc<Desk>> {
+    if settings.member.role == Role::Bank {
+        let resealed = bank::reseal(store, settings.genesis.network(), &settings.member_key, &settings.member_keys);
+        let resealed = resealed.context("cannot take up the bank's verifiers")?;
+        if resealed > 0 {
+            tracing::info!(verifiers = resealed, "sealed anew, by the member's present key");
+        }
+    }
+    let desk = Desk::of_bank(&settings.config.bank, &settings.member_key);
+    Ok(Arc::new(desk.context("bank.identity: the rules cannot be used")?))
 }
 
 async fn stop(net: &NetHandle) {

@@ -10,6 +10,7 @@ mod calls;
 mod desk;
 mod event;
 mod exchange;
+mod governance;
 mod paths;
 mod perform;
 mod prices;
@@ -31,14 +32,18 @@ pub use event::{Call, CallReply, Event, Issue};
 
 use crate::bank::{Bank, BankParts, Desk};
 use crate::clock::now_ms;
-use crate::config::Settings;
 use crate::institution::back_office::{ClientError, HttpClient};
 use crate::institution::prices::ReplayError;
 use crate::institution::{Institution, Prices};
 use crate::ledger::StoreSink;
+use crate::membership::{Settings, Standing};
+use crate::network;
 use crate::role::{Answer, RoleEffect};
 use crate::store::{EnrolmentRow, OrderRow, Store, StoreError, StoreLog};
 use event::Asked;
+use stemma_chain_format::announcement::Announcement;
+use stemma_chain_format::governance::PROTOCOL_VERSION_MAX;
+use stemma_chain_format::registry::Registry;
 use stemma_net::{NetHandle, PeerId};
 use stemma_node_api::config::PriceSource;
 use stemma_node_api::types::Status;
@@ -51,6 +56,8 @@ const TURN_EVENTS_MAX: usize = 1_024;
 const HEAD_TICKS: u64 = 4;
 /// Identities verified at once: a password takes some 20 MiB and a core.
 const DESKS: usize = 2;
+/// Every so many ticks a peer is asked for what others announced of their addresses.
+const ADDRESS_TICKS: u64 = 40;
 /// The name of the note that holds an institution's trading day.
 const DAY_NOTE: &str = "trading-day";
 /// The name of the note that says when it was set, in Unix milliseconds.
@@ -80,6 +87,15 @@ pub enum NodeError {
     /// The thread that checks signatures could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
+}
+
+/// Why a node ended, without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeEnd {
+    /// It was told to.
+    Stopped,
+    /// A governance record changed its member: it begins anew.
+    Changed,
 }
 
 /// Everything the node's thread owns.
@@ -126,8 +142,14 @@ pub struct Node {
     /// Banks' messages whose questions are not all answered.
     asked: BTreeMap<u64, Asked>,
     next_message: u64,
-    /// The serial of each member's last announcement.
-    announced: BTreeMap<MemberId, u64>,
+    /// Each member's last announcement.
+    announced: BTreeMap<MemberId, Announcement>,
+    /// Whom to ask next for what others announced.
+    asked_peers: usize,
+    /// Tells everybody else of the registry.
+    registry: watch::Sender<Arc<Registry>>,
+    /// Why the node ends, once it is to.
+    ended: Option<NodeEnd>,
     status: watch::Sender<Status>,
 }
 
@@ -141,8 +163,10 @@ pub struct NodeParts {
     pub runtime: tokio::runtime::Handle,
     /// The way in for events.
     pub events: mpsc::Sender<Event>,
-    /// Who is behind which network identity.
-    pub members: BTreeMap<PeerId, MemberId>,
+    /// What members announced of their addresses in an earlier life of the node.
+    pub announced: BTreeMap<MemberId, Announcement>,
+    /// Tells everybody else of the registry.
+    pub registry: watch::Sender<Arc<Registry>>,
     /// Where the node shows its state.
     pub status: watch::Sender<Status>,
     /// Where it tells every change of an order.
@@ -157,10 +181,11 @@ impl Node {
     /// # Errors
     /// [`NodeError`].
     pub fn new(settings: Settings, parts: NodeParts) -> Result<Self, NodeError> {
-        let NodeParts { store, net, runtime, events, members, status, changes, desk } = parts;
-        let registry = settings.registry.clone();
-        let created_ms = settings.genesis.genesis().created_ms;
-        let ledger = store.load_ledger(registry, created_ms)?;
+        let NodeParts { store, net, runtime, events, announced, registry, status, changes, desk } = parts;
+        let ledger = store.load_ledger(&settings.genesis)?;
+        registry.send_replace(Arc::clone(ledger.registry()));
+        let members = network::members(ledger.registry(), &settings.member.id);
+        let peers = network::peer_ids(ledger.registry(), &settings.member.id);
         let told_height = ledger.head().height;
         let state = LedgerState::new(ledger, StoreSink::new(store.clone()));
         let c = &settings.config.consensus;
@@ -170,14 +195,14 @@ impl Node {
             precommit_ms: c.precommit_ms,
             round_delta_ms: c.delta_ms,
             idle_ms: c.idle_ms,
+            protocol_max: c.protocol_max.unwrap_or(PROTOCOL_VERSION_MAX),
             ..EngineConfig::default()
         };
         let signer = settings.validator_key.clone().map(|key| Box::new(key) as Box<_>);
         let network = settings.genesis.network();
         let engine = Engine::new(engine_config, network, settings.member.id.clone(), signer);
         let log = StoreLog::open(store.clone())?;
-        let verifier = verifier::start(settings.registry.clone(), events.clone()).map_err(NodeError::Thread)?;
-        let peers = members.iter().map(|(peer, member)| (member.clone(), *peer)).collect();
+        let verifier = verifier::start(registry.subscribe(), events.clone()).map_err(NodeError::Thread)?;
         let (bank, institution) = roles(&settings, &store, desk)?;
         let back_office = institution.as_ref().map(|_| back_office::client(&settings, &store)).transpose()?.flatten();
         if institution.is_some() {
@@ -214,17 +239,22 @@ impl Node {
             ticks: 0,
             asked: BTreeMap::new(),
             next_message: 0,
-            announced: BTreeMap::new(),
+            announced,
+            asked_peers: 0,
+            registry,
+            ended: None,
             status,
         })
     }
 
-    /// Runs until told to stop.
+    /// Runs until told to stop, or until its member changes.
     ///
     /// # Errors
     /// [`NodeError`]: the node cannot go on without losing something.
-    pub fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<(), NodeError> {
+    pub fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<NodeEnd, NodeError> {
         self.announce();
+        self.announced.keys().for_each(|member| self.set_paths(member));
+        self.warn_ahead(self.state.ledger().registry());
         self.drive(Input::Start)?;
         if let Some(bank) = &mut self.bank {
             bank.resume(self.state.ledger(), now_ms(), &mut self.effects)?;
@@ -233,12 +263,14 @@ impl Node {
             institution.resume(self.state.ledger(), now_ms(), &mut self.effects)?;
         }
         self.finish_turn()?;
-        while let Some(first) = events.blocking_recv() {
+        while self.ended.is_none()
+            && let Some(first) = events.blocking_recv()
+        {
             let mut next = Some(first);
             let mut handled = 0_usize;
             while let Some(event) = next {
                 if matches!(event, Event::Stop) {
-                    return Ok(());
+                    return Ok(NodeEnd::Stopped);
                 }
                 self.on_event(event)?;
                 handled = handled.saturating_add(1);
@@ -246,7 +278,7 @@ impl Node {
             }
             self.finish_turn()?;
         }
-        Ok(())
+        Ok(self.ended.unwrap_or(NodeEnd::Stopped))
     }
 
     fn on_event(&mut self, event: Event) -> Result<(), NodeError> {
@@ -268,6 +300,7 @@ impl Node {
             Event::Prices(update) => self.on_prices(update),
             Event::BackOffice(heard) => self.on_back_office(heard),
             Event::Blocks { peer, blocks } => self.on_blocks(peer, blocks),
+            Event::Announcements(announcements) => self.on_announcements(announcements),
             Event::Fetched(entries) => {
                 if let Some(entries) = entries {
                     self.verifier.fetched(entries);
@@ -283,6 +316,9 @@ impl Node {
         if self.ticks.is_multiple_of(HEAD_TICKS) {
             self.publish_head();
             self.settle();
+        }
+        if self.ticks.is_multiple_of(ADDRESS_TICKS) {
+            self.ask_addresses();
         }
         if let Some(bank) = &mut self.bank {
             bank.tick(now_ms(), &mut self.effects);
@@ -323,6 +359,10 @@ fn roles(
     desk: Arc<Desk>,
 ) -> Result<(Option<Bank>, Option<Institution>), NodeError> {
     use stemma_chain_format::member::Role;
+    if settings.standing != Standing::Active {
+        tracing::info!(standing = settings.standing.as_str(), "this node follows: its member may not act");
+        return Ok((None, None));
+    }
     let (id, network) = (settings.member.id.clone(), settings.genesis.network());
     let key = settings.member_key.clone();
     match settings.member.role {

@@ -27,6 +27,7 @@ RULES = {
     "promotion": "signed-promotion",
     "referral": "signed-referral",
     "refusal": "signed-refusal",
+    "governance": "signed-governance",
     "entry": "entry",
     "block": "block",
     "vote": "vote",

@@ -11,31 +11,40 @@ import json
 import sys
 from pathlib import Path
 
-from stemma_encoding import H, Broken, decode, derived, encode, need, same, verifies
+from stemma_encoding import H, Broken, decode, derived, encode, keyed, need, same, verifies
+from stemma_governance import Cosigned, Registry
 from stemma_ledger import Ledger
-from stemma_records import AUDITOR, BANK, RECORDS, Registry, Signed, position, signed_bytes
+from stemma_records import AUDITOR, BANK, RECORDS, Signed, position, signed_bytes
+from stemma_block import (
+    Entry, certified_header, prove_absent, prove_present, read_block, state_proof, verify_checkpoint, vote,
+)  # fmt: skip
 from stemma_verify import (
-    Entry, account_state, certified_header, keyed, prove_absent, prove_present, read_block, read_bundle, state_proof,
-    validate_endorsement, validate_entry, validate_request, verify_bundle, verify_checkpoint, vote,
-)
+    account_state, read_bundle, validate_endorsement, validate_entry, validate_request, verify_bundle,
+)  # fmt: skip
 
 
 class Judge:
     def __init__(self, folder):
         genesis = json.loads((folder / "accept" / "genesis.json").read_text())
-        self.registry = Registry(bytes.fromhex(genesis["hex"]))
-        self.ledger = Ledger(self.registry)
+        self.genesis = Registry(bytes.fromhex(genesis["hex"]))
+        self.ledger = Ledger(self.genesis)
         for block in json.loads((folder / "history.json").read_text())["blocks"]:
             self.replay(read_block(bytes.fromhex(block["block"])), map(bytes.fromhex, block["entries"]))
 
     def replay(self, block, raw):
         entries = [Entry(data, "entry") for data in raw]
         same("block", "history.entries", block["entries"], [entry.id for entry in entries])
+        head = block["header"]
         for entry in entries:
-            validate_entry(entry, self.registry)
-            self.ledger = self.ledger.after(entry, block["header"]["time_ms"])
-        self.ledger.height, self.ledger.time_ms = block["header"]["height"], block["header"]["time_ms"]
-        same("block", "history.accounts_root", block["header"]["accounts_root"], self.ledger.root())
+            validate_entry(entry, self.ledger.registry)
+            self.ledger = self.ledger.after(entry, head["time_ms"])
+        self.ledger.end_block(head["height"], head["time_ms"])
+        same("block", "history.accounts_root", head["accounts_root"], self.ledger.root())
+        same("block", "history.registry_root", head["registry_root"], self.ledger.registry.root)
+
+    @property
+    def registry(self):
+        return self.ledger.registry
 
     def id_of(self, vector):
         """The id that a vector's step gives; Broken where it refuses."""
@@ -67,6 +76,9 @@ class Judge:
         if kind == "genesis":
             registry = Registry(data)
             return registry.network, registry
+        if kind == "governance":
+            found = Cosigned(data, kind)
+            return found.link, found
         if kind == "entry":
             entry = Entry(data, "entry")
             return entry.id, entry
@@ -88,7 +100,7 @@ class Judge:
         elif kind == "certified-header":
             verify_checkpoint(*found, self.registry)
         elif kind == "bundle":
-            verify_bundle(found, self.registry)
+            verify_bundle(found, self.genesis)
         elif kind == "vote":
             key, signature = bytes.fromhex(given["key"]), bytes.fromhex(given["signature"])
             holds = verifies(key, signed_bytes("vote", key, found), signature)

@@ -15,7 +15,8 @@ from pathlib import Path
 import zxingcpp
 from PIL import Image
 from stemma_encoding import Broken
-from stemma_records import BANK, Registry, Signed
+from stemma_governance import Registry
+from stemma_records import BANK, Signed
 
 PREFIX = "STEMMA1:"
 

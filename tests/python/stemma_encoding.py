@@ -13,6 +13,11 @@ AMOUNT_MAX, HOLDINGS_MAX, DEPTH_MAX = 2**96, 512, 12
 ZERO = bytes(32)
 
 
+def keyed(fields):
+    """A record as the map that it was read from; records inside it must be maps already."""
+    return {key: value for key, value in enumerate(fields.values()) if value is not None}
+
+
 class Broken(Exception):
     """A broken rule: its name, where, what was expected, what was found."""
 

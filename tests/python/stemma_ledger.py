@@ -2,13 +2,11 @@
 
 import copy
 
-from stemma_encoding import H, ZERO, derived, encode, need, same
+from stemma_encoding import H, ZERO, derived, encode, keyed, need, same
 from stemma_dealing import waiting_key
-from stemma_records import AUDITOR, CLOSED, ORDER_NAMES, OWN_PURPOSES, RECLAIM, WAITING, WITHDRAW
-from stemma_verify import (
-    CHAIN, ISSUANCE, LISTING, OPENING, OWN_CREDIT, SERVICING, SETTLEMENT, add, follow, keyed, opened, position_bytes, serve,
-    settle, state_bytes,
-)  # fmt: skip
+from stemma_records import CLOSED, ORDER_NAMES, RECLAIM, WAITING, WITHDRAW
+from stemma_block import CHAIN, GOVERNANCE, ISSUANCE, LISTING, OPENING, SERVICING, SETTLEMENT
+from stemma_verify import OWN_CREDIT, add, follow, opened, position_bytes, serve, settle, state_bytes
 
 
 class Ledger:
@@ -17,25 +15,34 @@ class Ledger:
     def __init__(self, registry):
         self.registry, self.height, self.time_ms = registry, 0, 0
         self.accounts, self.inboxes, self.positions, self.listings, self.own = {}, {}, {}, {}, {}
-        for member in registry.members.values():
-            if member["role"] != AUDITOR:
-                for purpose in OWN_PURPOSES:
-                    account = registry.own_account(member["id"], purpose)
-                    self.own[account] = member["id"]
-                    self.accounts[account] = opened(account, member["id"], member["member_key"], OWN_CREDIT)
+        self.open_own_accounts()
+
+    def open_own_accounts(self):
+        """Those of new members are opened, those of a member that signs with another key say so."""
+        for account, member, key in self.registry.own_account_openings():
+            self.own[account] = member
+            state = self.accounts.setdefault(account, opened(account, member, key, OWN_CREDIT))
+            state["key"] = key
+
+    def end_block(self, height, time_ms):
+        """The registry of the next block is in force."""
+        self.height, self.time_ms, self.registry = height, time_ms, self.registry.at(height + 1)
+        self.open_own_accounts()
 
     def after(self, entry, time_ms):
         """The ledger after an entry that is valid by itself, in a block of a time; this one stays as it is."""
-        # The registry does not change, so it is shared.
         after = copy.copy(self)
         after.accounts, after.inboxes = copy.deepcopy(self.accounts), copy.deepcopy(self.inboxes)
         after.listings, after.positions, after.block_ms = dict(self.listings), dict(self.positions), time_ms
         effects = {
             CHAIN: after.chain, OPENING: after.opening, ISSUANCE: after.issuance, LISTING: after.listing,
-            SERVICING: after.servicing, SETTLEMENT: after.settlement,
+            SERVICING: after.servicing, SETTLEMENT: after.settlement, GOVERNANCE: after.governance,
         }  # fmt: skip
         effects[entry.kind](entry)
         return after
+
+    def governance(self, entry):
+        self.registry = self.registry.plan(entry.stages[0], self.height + 1)
 
     def opening(self, entry):
         need(entry.id not in self.accounts, "duplicate", "opening", "an account not yet open", entry.id)

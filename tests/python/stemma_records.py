@@ -70,7 +70,7 @@ OWN_PURPOSES = ("settlement", "promotion", "fees")
 member = record(
     id=member_id, role=enumeration(3), name=text, member_key=h32, network_key=h32, validator_key_opt=h32, power=u64
 )
-parameters = record(block_entries_max=u32, clock_drift_ms_max=u64, expiry_blocks_max=u64)
+parameters = record(block_entries_max=u32, clock_drift_ms_max=u64, expiry_blocks_max=u64, approval_percent=u8)
 genesis_record = record(format=u32, name=text, created_ms=u64, members=array(member), parameters=parameters)
 
 
@@ -78,47 +78,17 @@ def utf8_length(value):
     return len(value.encode())
 
 
-def cose_sign(value, place):
-    tagged = isinstance(value, cbor2.CBORTag) and value.tag == 98
-    need(tagged, "encoding", place, "a tagged COSE_Sign", "otherwise")
-    signature = parts(octets, empty_map, signature64)
-    _, _, payload, signatures = parts(exactly(0), empty_map, octets, array(signature))(value.value, place)
-    need(len(signatures) <= 256, "encoding", place, "at most 256 signatures", len(signatures))
-    return payload, signatures
+def cose_sign(signatures_max):
+    def read(value, place):
+        tagged = isinstance(value, cbor2.CBORTag) and value.tag == 98
+        need(tagged, "encoding", place, "a tagged COSE_Sign", "otherwise")
+        signature = parts(octets, empty_map, signature64)
+        _, _, payload, signatures = parts(exactly(0), empty_map, octets, array(signature))(value.value, place)
+        count = len(signatures)
+        need(count <= signatures_max, "encoding", place, f"at most {signatures_max} signatures", count)
+        return payload, signatures
 
-
-class Registry:
-    """The members that a genesis file founds."""
-
-    def __init__(self, data):
-        payload, signatures = decode(data, cose_sign, "genesis", 2**20)  # steps 1, 2
-        genesis = decode(payload, genesis_record, "genesis", 2**20)
-        self.network, self.parameters = H(data), genesis["parameters"]
-        self.members = {m["id"]: m for m in genesis["members"]}
-        check_genesis(genesis)
-        members = genesis["members"]
-        same("genesis", "genesis.signatures", len(members), len(signatures))  # step 6
-        for m, (protected, _, signature) in zip(members, signatures):
-            place, key = f"genesis.signatures.{m['id']}", m["member_key"]
-            same("genesis", place, protected_header("genesis", key), protected)
-            covered = encode(["Signature", b"", protected, b"", payload])
-            need(verifies(key, covered, signature), "genesis", place, "a signature that verifies", "none")
-        # The leaves are the parameters' and the members' own encodings, as they stand in the payload.
-        raw = cbor2.loads(payload)
-        self.root = merkle_root([H(b"\0", encode(part)) for part in [raw[4], *raw[3]]])
-        self.validators = {m["id"]: m for m in members if m["power"] > 0}
-
-    def own_account(self, member, purpose):
-        return derived("stemma 2026 member account id", self.network + f"{purpose}/{member}".encode())
-
-    def own_accounts(self, member):
-        return {self.own_account(member, purpose) for purpose in OWN_PURPOSES}
-
-    def require(self, place, member, role, key):
-        found = self.members.get(member)
-        need(found, "signer", place, "a member of this network", member)
-        same("signer", place, role, found["role"])
-        same("signer", place, found["member_key"], key)
+    return read
 
 
 def check_genesis(genesis):
@@ -129,20 +99,30 @@ def check_genesis(genesis):
     previous, keys, power = "", set(), 0
     for m in genesis["members"]:
         place = f"genesis.members.{m['id']}"
-        need(1 <= utf8_length(m["name"]) <= 256, "member", place, "a name of 1 to 256 bytes")
-        need((m["validator_key"] is not None) == (m["power"] > 0), "member", place, "a validator key with power")
-        need(m["role"] != AUDITOR or m["power"] == 0, "member", place, "no power for an auditor", m["power"])
+        check_member(m, place)
         own = [m[name] for name in ("member_key", "network_key", "validator_key") if m[name] is not None]
-        need(all(map(admitted, own)), "member", place, "keys that are admitted")
         need(previous < m["id"], "genesis", place, "ids in ascending order", previous)
         for key in own:
             need(key not in keys, "genesis", place, "each key once", key)
             keys.add(key)
         previous, power = m["id"], power + m["power"]
     need(1 <= power < 2**32, "genesis", "genesis.members", "a total power of 1 to 2^32 - 1", power)
-    limits = genesis["parameters"]
-    need(1 <= limits["block_entries_max"] <= 10_000, "genesis", "parameters.block_entries_max", "1 to 10000")
-    need(1 <= limits["expiry_blocks_max"] <= 1_000_000, "genesis", "parameters.expiry_blocks_max", "1 to 1000000")
+    check_parameters(genesis["parameters"], "genesis")
+
+
+def check_member(m, place):
+    """What a member keeps by itself."""
+    need(1 <= utf8_length(m["name"]) <= 256, "member", place, "a name of 1 to 256 bytes")
+    need((m["validator_key"] is not None) == (m["power"] > 0), "member", place, "a validator key with power")
+    need(m["role"] != AUDITOR or m["power"] == 0, "member", place, "no power for an auditor", m["power"])
+    own = [m[name] for name in ("member_key", "network_key", "validator_key") if m[name] is not None]
+    need(all(map(admitted, own)), "member", place, "keys that are admitted")
+
+
+def check_parameters(limits, rule):
+    need(1 <= limits["block_entries_max"] <= 10_000, rule, "parameters.block_entries_max", "1 to 10000")
+    need(1 <= limits["expiry_blocks_max"] <= 1_000_000, rule, "parameters.expiry_blocks_max", "1 to 1000000")
+    need(51 <= limits["approval_percent"] <= 100, rule, "parameters.approval_percent", "51 to 100")
 
 
 # --- the other pages: the records and their own ranges -------------------------------------------------------------
@@ -242,7 +222,7 @@ issuance = record(
 refusal = record(
     network=h32, member=member_id, refused=h32, reason=enumeration(41), expected=text, found=text, refused_ms=u64
 )
-announcement = record(network=h32, member=member_id, serial=u64, paths=array(parts(text, text)))
+announcement = record(network=h32, member=member_id, serial=u64, paths=array(parts(text, text)), addresses=array(text))
 OPEN, FROZEN, CLOSED = range(3)
 BUY, SELL = range(2)
 TRADE, FEE, REWARD, RESERVE, TO_MARGIN, VARIATION = range(6)
@@ -455,8 +435,9 @@ def check_announcement(r, place):
     in_range(len(names) <= 8, f"{place}.paths", "at most 8")
     in_range(all(map(plain_name, names)), f"{place}.paths.name", "lowercase letters, digits, hyphens")
     in_range(len(set(names)) == len(names), f"{place}.paths.name", "each name once")
-    held = all(1 <= utf8_length(address) <= 256 for _, address in r["paths"])
-    in_range(held, f"{place}.paths.address", "1 to 256 bytes")
+    in_range(len(r["addresses"]) <= 8, f"{place}.addresses", "at most 8")
+    told = [address for _, address in r["paths"]] + r["addresses"]
+    in_range(all(1 <= utf8_length(address) <= 256 for address in told), f"{place}.addresses", "1 to 256 bytes")
 
 
 RECORDS = {

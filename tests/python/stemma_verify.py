@@ -10,100 +10,21 @@ numbered steps of the specification's pages.
 import sys
 
 from stemma_encoding import (
-    AMOUNT_MAX, H, HOLDINGS_MAX, ZERO, Broken, array, decode, encode, enumeration, h32,
-    issuer, member_id, merkle_root, need, octets, parts, record, same, signature64, u32, u64, verifies,
-)
+    AMOUNT_MAX, H, HOLDINGS_MAX, ZERO, Broken, array, decode, encode, h32, issuer, keyed, need, octets, parts, record,
+    same, u32,
+)  # fmt: skip
+from stemma_block import (
+    CHAIN, GOVERNANCE, ISSUANCE, LISTING, OPENING, SERVICING, SETTLEMENT, Entry, certified_header, prove_present,
+    state_proof, verify_checkpoint,
+)  # fmt: skip
 from stemma_dealing import debited_key, order_is_met, settlement_is_due, touched_key, waiting_key
+from stemma_governance import Registry
 from stemma_records import (
     BANK, BIND_KEY, CLOSE, CLOSED, CURRENCY, FREEZE, FROZEN, INSTITUTION, OPEN, ORDERED, RECLAIM, REVOKE_KEY, REWARD,
-    REWARDED, SET_CREDIT, UNFREEZE, WAITING, WITHDRAW, Registry, Signed, account_state, credit, position, signed_bytes,
-)
-
-# --- block.md ------------------------------------------------------------------------------------------------------
-
-# The stages that an entry of each kind may have.
-ENTRY_STAGES = [
-    [("request", "endorsement", "execution")], [("opening",)], [("issuance",)], [("listing",)],
-    [("servicing",), ("instruction", "servicing")], [("settlement",)],
-]  # fmt: skip
-CHAIN, OPENING, ISSUANCE, LISTING, SERVICING, SETTLEMENT = range(6)
-
-header = record(
-    network=h32, height=u64, parent=h32, time_ms=u64, proposer=member_id, entries_root=h32, accounts_root=h32,
-    registry_root=h32,
+    REWARDED, SET_CREDIT, UNFREEZE, WAITING, WITHDRAW, Signed, account_state, credit, position,
 )  # fmt: skip
-certificate = record(height=u64, round=u32, block=h32, signatures=array(parts(member_id, signature64)))
-certified_header = parts(header, certificate)
-block = record(header=header, entries=array(h32))
-vote = record(network=h32, kind=enumeration(2), height=u64, round=u32, block_opt=h32, validator=member_id)
-state_proof = record(siblings=array(h32), other_opt=parts(h32, h32))
 
-
-class Entry:
-    def __init__(self, data, place):
-        read = parts(enumeration(len(ENTRY_STAGES)), array(octets))
-        self.kind, stages = decode(data, read, place, 200 * 1024)
-        kinds = next((kinds for kinds in ENTRY_STAGES[self.kind] if len(kinds) == len(stages)), None)
-        need(kinds, "encoding", f"{place}.stages", "as many as an entry of its kind has", len(stages))
-        self.stages = [Signed(stage, kind, f"{place}.{kind}") for stage, kind in zip(stages, kinds)]
-        self.id, self.place = self.stages[-1].link, place
-
-
-def read_block(data):
-    found = decode(data, block, "block", 344_096)
-    need(len(found["entries"]) <= 10_000, "block", "block.entries", "at most 10000", len(found["entries"]))
-    root = merkle_root([H(b"\0", entry) for entry in found["entries"]])
-    same("block", "header.entries_root", root, found["header"]["entries_root"])
-    return found
-
-
-def prove_present(proof, root, key, value):
-    need(proof["other"] is None, "proof", "proof.other", "nothing", "a leaf")
-    lead(proof, root, key, H(b"\2", key, H(value)))
-
-
-def prove_absent(proof, root, key):
-    if proof["other"] is None:
-        return lead(proof, root, key, ZERO)
-    other, value_hash = proof["other"]
-    length = len(proof["siblings"])
-    shared = length <= 256 and int.from_bytes(other) >> 256 - length == int.from_bytes(key) >> 256 - length
-    need(shared and other != key, "proof", "proof.other", "another key on the same path", other)
-    return lead(proof, root, key, H(b"\2", other, value_hash))
-
-
-def lead(proof, root, key, found):
-    need(len(proof["siblings"]) <= 256, "proof", "proof.siblings", "at most 256", len(proof["siblings"]))
-    for depth, sibling in reversed(list(enumerate(proof["siblings"]))):
-        right = key[depth // 8] >> (7 - depth % 8) & 1
-        found = H(b"\3", sibling, found) if right else H(b"\3", found, sibling)
-    same("proof", "proof.root", root, found)
-
-
-def verify_checkpoint(head, cert, registry):
-    """Certificate, steps 1 to 4; gives the power that signed and the total."""
-    same("certificate", "certificate.height", head["height"], cert["height"])
-    same("certificate", "certificate.block", H(encode(keyed(head))), cert["block"])
-    need(len(cert["signatures"]) <= 256, "certificate", "certificate.signatures", "at most 256")
-    previous, power = "", 0
-    for validator, _ in cert["signatures"]:
-        known = registry.validators.get(validator)
-        need(known, "certificate", f"certificate.{validator}", "a validator", "none")
-        need(previous < validator, "certificate", f"certificate.{validator}", "ids in ascending order", previous)
-        previous, power = validator, power + known["power"]
-    for validator, signature in cert["signatures"]:
-        key = registry.validators[validator]["validator_key"]
-        vote = {0: head["network"], 1: 1, 2: cert["height"], 3: cert["round"], 4: cert["block"], 5: validator}
-        holds = verifies(key, signed_bytes("vote", key, encode(vote)), signature)
-        need(holds, "certificate", f"certificate.{validator}", "a signature on this block", "none")
-    total = sum(v["power"] for v in registry.validators.values())
-    need(3 * power > 2 * total, "certificate", "certificate.power", f"more than two thirds of {total}", power)
-    return power, total
-
-
-def keyed(fields):
-    """A record as the map that it was read from; records inside it must be maps already."""
-    return {key: value for key, value in enumerate(fields.values()) if value is not None}
+# --- account.md, dealing.md: leaves --------------------------------------------------------------------------------
 
 
 def state_bytes(state):
@@ -151,6 +72,12 @@ def bounded_sum(amounts, rule, place):
 
 def validate_entry(entry, registry):
     """An entry by itself: every rule, then every signature."""
+    validate_rules(entry, registry)
+    for stage in entry.stages:
+        stage.check_signature()
+
+
+def validate_rules(entry, registry):
     if entry.kind == CHAIN:
         validate_chain(*entry.stages, registry)
     elif entry.kind == SERVICING:
@@ -163,11 +90,9 @@ def validate_entry(entry, registry):
             registry.require(f"{stage.place}.signer", issuer(stage["instrument"]), role, stage.key)
         elif entry.kind == SETTLEMENT:
             validate_settlement(stage, registry)
-        else:
+        elif entry.kind != GOVERNANCE:
             signing = stage["bank" if entry.kind == OPENING else "issuer"]
             registry.require(f"{stage.place}.signer", signing, BANK, stage.key)
-    for stage in entry.stages:
-        stage.check_signature()
 
 
 def validate_chain(req, end, exe, registry):
@@ -423,14 +348,14 @@ held_position = record(key=h32, position=position, proof=state_proof)
 account_bundle = record(
     version=u32, network=h32, checkpoint=certified_header, account=account_state, proof=state_proof,
     lineage=array(octets), credits=array(credit), sources=array(octets), listings=array(octets),
-    settlements=array(octets), positions=array(held_position),
+    settlements=array(octets), positions=array(held_position), trust=array(parts(array(octets), certified_header)),
 )  # fmt: skip
 
 
 def read_bundle(data):
     """Step 0."""
     bundle = decode(data, account_bundle, "bundle", 2**30)
-    same("encoding", "bundle.version", 1, bundle["version"])
+    same("encoding", "bundle.version", 2, bundle["version"])
     return bundle
 
 
@@ -439,12 +364,16 @@ def verify_bundle(bundle, registry):
     head, cert = bundle["checkpoint"]
     same("network", "bundle.network", registry.network, bundle["network"])  # step 1
     same("network", "checkpoint.network", registry.network, head["network"])
-    power, total = verify_checkpoint(head, cert, registry)  # step 2
-    same("certificate", "checkpoint.registry_root", registry.root, head["registry_root"])
+    trust = Trust(registry)  # step 2
+    for index, (records, (step, _)) in enumerate(bundle["trust"]):
+        late = step["height"] > head["height"]
+        need(not late, "certificate", f"trust[{index}]", f"at most {head['height']}", step["height"])
+        trust.follow(records, *bundle["trust"][index][1], f"trust[{index}]")
+    power, total = trust.certify(head, cert, "checkpoint")
     leaf = bundle["account"]
     prove_present(bundle["proof"], head["accounts_root"], leaf["account"], state_bytes(leaf))  # step 3
     names = ("lineage", "sources", "listings", "settlements")
-    lists = {name: verified_entries(bundle[name], name, registry) for name in names}
+    lists = {name: verified_entries(bundle[name], name, trust, head["height"]) for name in names}
     credits_hold(bundle["credits"], lists["sources"], lists["settlements"], leaf)  # step 5
     left = Derivation(registry.network, lists, bundle["credits"], leaf).run()  # step 6
     same("holdings", "positions", left, [(held["key"], held["position"]) for held in bundle["positions"]])
@@ -455,12 +384,66 @@ def verify_bundle(bundle, registry):
     return leaf, waiting, head, power, total
 
 
-def verified_entries(raw, place, registry):
+class Trust:
+    """The registries in force from the genesis on, each with the height from which on it is."""
+
+    def __init__(self, registry):
+        self.registries, self.followed = [(0, registry)], 0
+
+    def at(self, height):
+        return next(registry for since, registry in reversed(self.registries) if since <= height)
+
+    def certify(self, head, cert, place):
+        """A header that is final by the registry of its height, and commits to the one that follows."""
+        same("network", f"{place}.network", self.at(0).network, head["network"])
+        power = verify_checkpoint(head, cert, self.at(head["height"]))
+        same("certificate", f"{place}.registry_root", self.at(head["height"] + 1).root, head["registry_root"])
+        return power
+
+    def follow(self, records, head, cert, place):
+        """One block with governance records."""
+        height = head["height"]
+        need(height > self.followed, "certificate", f"{place}.height", f"above {self.followed}", height)
+        same("network", f"{place}.network", self.at(0).network, head["network"])
+        verify_checkpoint(head, cert, self.at(height))
+        need(records, "governance", f"{place}.records", "governance records", "none")
+        registry = self.at(height)
+        for data in records:
+            entry = Entry(data, place)
+            validate_entry(entry, registry)
+            same("governance", place, GOVERNANCE, entry.kind)
+            registry = registry.plan(entry.stages[0], height)
+        self.followed = height
+        self.registries = [known for known in self.registries if known[0] <= height]
+        self.registries.append((height + 1, registry.at(height + 1)))
+        while waiting := self.registries[-1][1].scheduled:
+            since = waiting[0][0]
+            self.registries.append((since, self.registries[-1][1].at(since)))
+        same("certificate", f"{place}.registry_root", self.at(height + 1).root, head["registry_root"])
+
+
+def verified_entries(raw, place, trust, last):
     """Step 4."""
     entries = [Entry(data, f"{place}[{i}]") for i, data in enumerate(raw)]
+    known, since = [registry for height, registry in trust.registries if height <= last], 0
     for entry in entries:
-        validate_entry(entry, registry)
+        found = validate_under(entry, known, since)
+        since = found if place in ("lineage", "settlements") else 0
     return entries
+
+
+def validate_under(entry, known, since):
+    """Validates an entry under the first registry from a place on under which its rules hold, else under the last; gives the place."""
+    for at in range(since, len(known)):
+        try:
+            validate_rules(entry, known[at])
+            break
+        except Broken:
+            if at + 1 == len(known):
+                raise
+    for stage in entry.stages:
+        stage.check_signature()
+    return at
 
 
 def credits_hold(credits, sources, settlements, leaf):

@@ -5,6 +5,7 @@
 //! [`AccountBundle::verify`] are those of `spec/bundle.md`.
 
 mod derive;
+mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,18 +25,19 @@ use crate::limits::BUNDLE_BYTES_MAX;
 use crate::lineage::Listed;
 use crate::merkle::SparseProof;
 use crate::position::Position;
-use crate::registry::Registry;
 use crate::servicing::Act;
-use crate::validate::{self, VerifiedEntry};
+use crate::trust::{Trust, TrustStep};
+use crate::validate::VerifiedEntry;
+use read::Reader;
 
 /// The version of the bundle's form.
-pub const BUNDLE_VERSION: u32 = 1;
+pub const BUNDLE_VERSION: u32 = 2;
 
 /// Everything that proves one account's holdings.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 #[cbor(map)]
 pub struct AccountBundle {
-    /// Version of this form; 1.
+    /// Version of this form; 2.
     #[n(0)]
     pub version: u32,
     /// The network.
@@ -70,6 +72,10 @@ pub struct AccountBundle {
     /// The positions that the account has at the checkpoint, in the order of their keys.
     #[n(10)]
     pub positions: Vec<HeldPosition>,
+    /// How the registry came from the genesis' to that of the checkpoint: one step for each block before it that holds governance
+    /// records.
+    #[n(11)]
+    pub trust: Vec<TrustStep>,
 }
 
 /// A position under the checkpoint's root.
@@ -160,21 +166,21 @@ impl AccountBundle {
         same(Rule::Network, "bundle.network", &genesis.network(), &self.network)?;
         let header = &self.checkpoint.header;
         same(Rule::Network, "checkpoint.network", &genesis.network(), &header.network)?;
-        // 2. More than two thirds of the founders' voting power signed the checkpoint, and the registry has not changed.
-        let registry = Registry::from_genesis(genesis);
-        let validators = registry.validators();
-        let power = self.checkpoint.verify(&validators).map_err(|v| v.within("checkpoint"))?;
-        same(Rule::Certificate, "checkpoint.registry_root", &registry.root(), &header.registry_root)?;
+        // 2. Each change of the registry up to the checkpoint was certified by the validators before it; those of the checkpoint's height
+        //    certified the checkpoint.
+        let trust = self.trusted(genesis)?;
+        let power = trust.certify(&self.checkpoint).map_err(|v| v.within("checkpoint"))?;
         // 3. The account's leaf stands under the checkpoint's root.
         let leaf = cbor::encode(&self.account);
         self.proof.verify_present(&header.accounts_root, &self.account.account, &leaf)?;
         // 4. Every entry is well formed, keeps its rules, and is signed by whom it must be.
-        let mut signatures = self.checkpoint.certificate.signatures.len() as u64;
-        let mut verified = |entries, place| verified_entries(entries, place, &registry, &mut signatures);
-        let chain = verified(&self.lineage, "lineage")?;
-        let sources = verified(&self.sources, "sources")?;
-        let listings = verified(&self.listings, "listings")?;
-        let settlements = verified(&self.settlements, "settlements")?;
+        let (registries, last) = (trust.up_to(header.height), trust.at(header.height));
+        let mut reader = Reader { registries, last, signatures: self.certificate_signatures() };
+        let chain = reader.entries(&self.lineage, "lineage", true)?;
+        let sources = reader.entries(&self.sources, "sources", false)?;
+        let listings = reader.entries(&self.listings, "listings", false)?;
+        let settlements = reader.entries(&self.settlements, "settlements", true)?;
+        let signatures = reader.signatures;
         // 5. Each credit is a posting of the entry that it names, and all of them give the leaf's digest.
         self.credits_hold(&sources, &settlements)?;
         // 6. Each entry follows the one before, each settlement the entry that it stands on, from the opening record to exactly the
@@ -195,9 +201,32 @@ impl AccountBundle {
             height: header.height,
             time_ms: header.time_ms,
             block: header.id(),
-            power: (power, validators.iter().fold(0, |sum, v| v.power.saturating_add(sum))),
+            power,
             listings,
         })
+    }
+
+    /// Follows the registry from the genesis to the checkpoint.
+    fn trusted(&self, genesis: &GenesisFile) -> Result<Trust, Violation> {
+        let mut trust = Trust::from_genesis(genesis);
+        for (index, step) in self.trust.iter().enumerate() {
+            let place = format!("trust[{index}]");
+            let (last, found) = (self.checkpoint.header.height, step.header.header.height);
+            let expected = format!("at most the checkpoint's, {last}");
+            ensure(found <= last, Rule::Certificate, &format!("{place}.header.height"), expected, found)?;
+            trust.follow(step).map_err(|v| v.within(&place))?;
+        }
+        Ok(trust)
+    }
+
+    /// The signatures of all certificates, and of the governance records that trust follows.
+    fn certificate_signatures(&self) -> u64 {
+        let certified = |header: &CertifiedHeader| header.certificate.signatures.len() as u64;
+        let resolved = |step: &TrustStep| {
+            let records = step.records.iter().filter_map(|bytes| Entry::decode(bytes).ok());
+            records.fold(certified(&step.header), |sum, entry| sum.saturating_add(entry.signers().len() as u64))
+        };
+        self.trust.iter().map(resolved).fold(certified(&self.checkpoint), u64::saturating_add)
     }
 
     fn credits_hold(&self, sources: &[VerifiedEntry], settlements: &[VerifiedEntry]) -> Result<(), Violation> {
@@ -245,22 +274,6 @@ impl AccountBundle {
     }
 }
 
-fn verified_entries(
-    raw: &[ByteVec],
-    place: &str,
-    registry: &Registry,
-    signatures: &mut u64,
-) -> Result<Vec<VerifiedEntry>, Violation> {
-    let mut entries = Vec::with_capacity(raw.len());
-    for (index, bytes) in raw.iter().enumerate() {
-        let entry = Entry::decode(bytes).map_err(|v| v.within(format!("{place}[{index}]")))?;
-        *signatures = signatures.saturating_add(entry.stages().len() as u64);
-        entries.push(entry);
-    }
-    let verdicts = validate::verify_entries(entries, registry).into_iter().enumerate();
-    verdicts.map(|(i, verdict)| verdict.map_err(|v| v.within(format!("{place}[{i}]")))).collect()
-}
-
 fn listed(entries: &[VerifiedEntry]) -> Result<Vec<Listed>, Violation> {
     let listings = entries.iter().map(|entry| {
         let Entry::Listing(listing) = entry.entry() else {
@@ -295,7 +308,7 @@ pub fn listings_needed(entry: &Entry) -> Vec<NeededListing<'_>> {
             Act::Withdraw(instrument, _) => vec![NeededListing::Of(instrument)],
             _ => Vec::new(),
         },
-        Entry::Opening(_) | Entry::Issuance(_) | Entry::Listing(_) => Vec::new(),
+        Entry::Opening(_) | Entry::Issuance(_) | Entry::Listing(_) | Entry::Governance(_) => Vec::new(),
     }
 }
 
@@ -310,7 +323,7 @@ fn given<'e>(entry: &'e Entry, index: u32, account: &AccountId) -> Option<(&'e I
             let own = credit.account == *account;
             own.then_some((&issuance.record().instrument, credit.amount))
         }
-        Entry::Opening(_) | Entry::Listing(_) | Entry::Servicing(_) => None,
+        Entry::Opening(_) | Entry::Listing(_) | Entry::Servicing(_) | Entry::Governance(_) => None,
     }
 }
 

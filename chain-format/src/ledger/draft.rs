@@ -1,8 +1,9 @@
 //! A block in the making.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{Changes, Ledger, Moved, Touched};
+use super::{Changes, Ledger, Moved, Touched, opened_by_membership};
 use crate::account::{AccountState, AccountStatus, Opening};
 use crate::cbor;
 use crate::chain::{Chain, Entry, Service};
@@ -18,7 +19,7 @@ use crate::listing::Listing;
 use crate::member::OwnAccount;
 use crate::position::{self, Position};
 use crate::record::Signed;
-use crate::registry::own_account;
+use crate::registry::{Registry, own_account};
 use crate::servicing::Act;
 use crate::settlement::Settlement;
 use crate::validate::VerifiedEntry;
@@ -32,6 +33,8 @@ pub struct Draft<'l> {
     accounts: BTreeMap<AccountId, Touched>,
     listings: BTreeMap<InstrumentId, Listed>,
     positions: BTreeMap<AccountId, Moved>,
+    /// The registry with what this block's governance records schedule.
+    planned: Arc<Registry>,
 }
 
 /// What one entry touches, before it is known to hold as a whole.
@@ -44,7 +47,8 @@ impl<'l> Draft<'l> {
     pub(super) fn new(base: &'l Ledger, time_ms: u64) -> Self {
         let height = base.head.height.saturating_add(1);
         let (accounts, listings, positions) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { base, height, time_ms, accounts, listings, positions }
+        let planned = Arc::clone(&base.registry);
+        Self { base, height, time_ms, accounts, listings, positions, planned }
     }
 }
 
@@ -54,6 +58,7 @@ impl Draft<'_> {
     /// # Errors
     /// The first broken rule; the draft is then as it was before.
     pub fn apply(&mut self, entry: &VerifiedEntry) -> Result<(), Violation> {
+        entry.holds_under(&self.base.registry)?;
         let mut touching = Touching::new();
         let moved = match entry.entry() {
             Entry::Chain(chain) => self.chain(chain, &mut touching)?,
@@ -62,6 +67,10 @@ impl Draft<'_> {
             Entry::Settlement(settlement) => self.settlement(settlement, &mut touching)?,
             Entry::Opening(opening) => self.opening(opening.record(), entry.id(), &mut touching)?,
             Entry::Listing(listing) => self.listing(listing.record(), entry.id())?,
+            Entry::Governance(governance) => {
+                self.planned = Arc::new(self.planned.plan(governance, self.height)?);
+                None
+            }
         };
         self.accounts.extend(touching);
         self.positions.extend(moved);
@@ -69,7 +78,8 @@ impl Draft<'_> {
     }
 
     /// Ends the draft: the changes, and the tree with them.
-    pub fn finish(self) -> Changes {
+    pub fn finish(mut self) -> Changes {
+        let registry = self.next_registry();
         let mut tree = self.base.tree.clone();
         for (id, touched) in &self.accounts {
             tree.insert(*id, &cbor::encode(&touched.state));
@@ -84,7 +94,28 @@ impl Draft<'_> {
                 None => tree.remove(key),
             }
         }
-        Changes { accounts: self.accounts, listings: self.listings, positions: self.positions, tree }
+        Changes { accounts: self.accounts, listings: self.listings, positions: self.positions, registry, tree }
+    }
+
+    /// The registry of the next block. The own accounts of members that it has for the first time are opened with this block, and those
+    /// of a member that signs with another key from then on say so.
+    fn next_registry(&mut self) -> Arc<Registry> {
+        let next_height = self.height.saturating_add(1);
+        if self.planned.scheduled().first().is_none_or(|first| first.effective > next_height) {
+            return Arc::clone(&self.planned);
+        }
+        let next = Registry::clone(&self.planned).at(next_height);
+        for opened in opened_by_membership(&next) {
+            let id = opened.account;
+            let state = match self.find(&id).cloned() {
+                Some(state) if state.key == opened.key => continue,
+                Some(state) => AccountState { key: opened.key, ..state },
+                None => opened,
+            };
+            let received = self.accounts.remove(&id).map(|touched| touched.received).unwrap_or_default();
+            self.accounts.insert(id, Touched { state, received });
+        }
+        Arc::new(next)
     }
 
     fn find(&self, id: &AccountId) -> Option<&AccountState> {

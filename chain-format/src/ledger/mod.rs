@@ -5,6 +5,7 @@ mod draft;
 mod positions;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use crate::account::AccountState;
 use crate::cbor;
@@ -56,7 +57,7 @@ pub struct Parts {
 /// The state after some block.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    registry: Registry,
+    registry: Arc<Registry>,
     own: BTreeMap<AccountId, MemberId>,
     accounts: BTreeMap<AccountId, Account>,
     listings: BTreeMap<InstrumentId, Listed>,
@@ -74,6 +75,8 @@ pub struct Changes {
     pub listings: BTreeMap<InstrumentId, Listed>,
     /// Positions opened, changed or, where there is none any more, ended, by their keys.
     pub positions: BTreeMap<AccountId, Moved>,
+    /// The registry by which the next block is made and certified.
+    pub registry: Arc<Registry>,
     tree: SparseTree,
 }
 
@@ -95,6 +98,18 @@ pub struct Moved {
     pub after: Option<Position>,
 }
 
+/// The own accounts that a registry's banks and institutions have, as they are when membership opens them.
+fn opened_by_membership(registry: &Registry) -> impl Iterator<Item = AccountState> {
+    let network = registry.network();
+    let members = registry.registrations().map(|r| &r.member).filter(|m| m.role != Role::Auditor);
+    members.flat_map(move |member| {
+        OwnAccount::ALL.map(|purpose| {
+            let id = own_account(&network, &member.id, purpose);
+            AccountState::opened(id, member.id.clone(), member.member_key, CreditTerms::default())
+        })
+    })
+}
+
 impl Changes {
     /// The root of the state tree with these changes.
     pub fn root(&self) -> Digest {
@@ -114,7 +129,7 @@ impl Ledger {
     pub fn from_parts(registry: Registry, parts: Parts, head: Head) -> Self {
         let network = registry.network();
         let mut ledger = Self {
-            registry,
+            registry: Arc::new(registry),
             own: BTreeMap::new(),
             accounts: parts.accounts.into_iter().map(|a| (a.state.account, a)).collect(),
             listings: BTreeMap::new(),
@@ -122,16 +137,11 @@ impl Ledger {
             tree: SparseTree::new(),
             head,
         };
-        for member in ledger.registry.members().filter(|m| m.role != Role::Auditor) {
-            for purpose in OwnAccount::ALL {
-                let id = own_account(&network, &member.id, purpose);
-                ledger.own.insert(id, member.id.clone());
-                ledger.accounts.entry(id).or_insert_with(|| Account {
-                    state: AccountState::opened(id, member.id.clone(), member.member_key, CreditTerms::default()),
-                    inbox: VecDeque::new(),
-                });
-            }
+        for state in opened_by_membership(&ledger.registry) {
+            let (id, inbox) = (state.account, VecDeque::new());
+            ledger.accounts.entry(id).or_insert(Account { state, inbox });
         }
+        ledger.find_own_accounts();
         for (id, account) in &ledger.accounts {
             ledger.tree.insert(*id, &cbor::encode(&account.state));
         }
@@ -148,8 +158,18 @@ impl Ledger {
     }
 
     /// The members and parameters in force.
-    pub fn registry(&self) -> &Registry {
+    pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// The own accounts of whoever is or was a bank or an institution: those that are there.
+    fn find_own_accounts(&mut self) {
+        for registration in self.registry.registrations() {
+            let id = &registration.member.id;
+            for account in self.registry.own_accounts(id).into_iter().filter(|a| self.accounts.contains_key(a)) {
+                self.own.insert(account, id.clone());
+            }
+        }
     }
 
     /// The last block.
@@ -259,6 +279,12 @@ impl Ledger {
             self.positions.put(key, moved.after);
         }
         self.tree = changes.tree;
+        if self.registry.epoch() != changes.registry.epoch() {
+            self.registry = changes.registry;
+            self.find_own_accounts();
+        } else {
+            self.registry = changes.registry;
+        }
         self.head = Head { height: header.height, block: header.id(), time_ms: header.time_ms };
     }
 }

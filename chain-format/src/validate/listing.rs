@@ -1,6 +1,6 @@
 //! The listing by itself.
 
-use crate::error::{Rule, Violation, ensure, same};
+use crate::error::{Rule, Violation, ensure};
 use crate::instrument::InstrumentKind;
 use crate::listing::Listing;
 use crate::member::Role;
@@ -19,5 +19,5 @@ pub(super) fn check(listing: &Signed<Listing>, registry: &Registry) -> Result<()
     let role = if record.kind == InstrumentKind::Currency { Role::Bank } else { Role::Institution };
     let expected = format!("an issuer with the role {role} for a {}", record.kind);
     ensure(member.role == role, Rule::Signer, "listing.instrument", expected, member.role)?;
-    same(Rule::Signer, "listing.signer", &member.member_key, &listing.signer())
+    registry.signs("listing.signer", member, &listing.signer())
 }

@@ -6,6 +6,7 @@
 
 mod endorsement;
 mod execution;
+mod governance;
 mod issuance;
 mod listing;
 mod opening;
@@ -34,6 +35,7 @@ pub use referral::read_referral;
 pub struct VerifiedEntry {
     entry: Entry,
     id: Link,
+    epoch: u64,
 }
 
 impl VerifiedEntry {
@@ -46,16 +48,30 @@ impl VerifiedEntry {
     pub fn id(&self) -> Link {
         self.id
     }
+
+    /// Requires that the entry holds under a registry that may be another than the one under which it was verified. Its signatures do
+    /// whatever the registry; who may sign does not.
+    ///
+    /// # Errors
+    /// The first broken rule.
+    pub fn holds_under(&self, registry: &Registry) -> Result<(), Violation> {
+        if self.epoch == registry.epoch() { Ok(()) } else { rules_hold(&self.entry, registry) }
+    }
 }
 
 /// Verifies entries, all their signatures in one batch. The verdicts stand in the order of the entries.
 ///
 /// The verdict on an entry does not depend on the others of its batch.
 pub fn verify_entries(entries: Vec<Entry>, registry: &Registry) -> Vec<Result<VerifiedEntry, Violation>> {
+    verify_each(entries.into_iter().map(|entry| (entry, registry)).collect())
+}
+
+/// The same, each entry under a registry of its own.
+pub fn verify_each(entries: Vec<(Entry, &Registry)>) -> Vec<Result<VerifiedEntry, Violation>> {
     let mut checks: Vec<SignatureCheck> = Vec::with_capacity(entries.len().saturating_mul(3));
     let mut counted = Vec::with_capacity(entries.len());
-    for entry in &entries {
-        let rules = check_rules(entry, registry).map(|()| signature_checks(entry));
+    for (entry, registry) in &entries {
+        let rules = rules_hold(entry, registry).map(|()| signature_checks(entry));
         counted.push(rules.map(|own| {
             let count = own.len();
             checks.extend(own);
@@ -63,10 +79,10 @@ pub fn verify_entries(entries: Vec<Entry>, registry: &Registry) -> Vec<Result<Ve
         }));
     }
     let mut verdicts = keys::verify_batch(&checks).into_iter();
-    let verified = entries.into_iter().zip(counted).map(|(entry, counted)| {
+    let verified = entries.into_iter().zip(counted).map(|((entry, registry), counted)| {
         let own: Vec<_> = verdicts.by_ref().take(counted.clone()?).collect();
         signatures_hold(&entry, &own)?;
-        Ok(VerifiedEntry { id: entry.id(), entry })
+        Ok(VerifiedEntry { id: entry.id(), entry, epoch: registry.epoch() })
     });
     verified.collect()
 }
@@ -121,11 +137,8 @@ pub fn verify_promotion(stage: &Signed<Promotion>, registry: &Registry) -> Resul
 /// The first broken rule.
 pub fn verify_announcement(stage: &Signed<Announcement>, registry: &Registry) -> Result<(), Violation> {
     belongs(stage, registry, "announcement.network")?;
-    let id = &stage.record().member;
-    let member = registry
-        .member(id)
-        .ok_or_else(|| Violation::new(Rule::Signer, "announcement.member", "a member of this network", id))?;
-    same(Rule::Signer, "announcement.signer", &member.member_key, &stage.signer())?;
+    let member = registry.acting("announcement.member", &stage.record().member)?;
+    registry.signs("announcement.signer", member, &stage.signer())?;
     stage_signature_holds(stage, "announcement.signature")
 }
 
@@ -175,13 +188,10 @@ pub fn verify_endorsements(
 /// The first broken rule.
 pub fn verify_refusal(stage: &Signed<crate::refusal::Refusal>, registry: &Registry) -> Result<(), Violation> {
     belongs(stage, registry, "refusal.network")?;
-    let id = &stage.record().member;
-    let member = registry
-        .member(id)
-        .ok_or_else(|| Violation::new(Rule::Signer, "refusal.member", "a member of this network", id))?;
+    let member = registry.acting("refusal.member", &stage.record().member)?;
     let may_refuse = member.role != Role::Auditor;
     ensure(may_refuse, Rule::Signer, "refusal.member", "a bank or an institution", member.role)?;
-    same(Rule::Signer, "refusal.signer", &member.member_key, &stage.signer())?;
+    registry.signs("refusal.signer", member, &stage.signer())?;
     stage_signature_holds(stage, "refusal.signature")
 }
 
@@ -191,8 +201,11 @@ fn stage_signature_holds<T: Record>(stage: &Signed<T>, field: &str) -> Result<()
         .map_err(|e| Violation::new(Rule::Signature, field, format!("a signature by {}", check.key), e))
 }
 
-/// Every rule but the signatures.
-fn check_rules(entry: &Entry, registry: &Registry) -> Result<(), Violation> {
+/// Requires every rule of an entry by itself but its signatures.
+///
+/// # Errors
+/// The first broken rule.
+pub fn rules_hold(entry: &Entry, registry: &Registry) -> Result<(), Violation> {
     match entry {
         Entry::Chain(chain) => {
             let Chain { request, endorsement, execution } = chain.as_ref();
@@ -205,6 +218,7 @@ fn check_rules(entry: &Entry, registry: &Registry) -> Result<(), Violation> {
         Entry::Listing(listing) => listing::check(listing, registry),
         Entry::Servicing(service) => servicing::check(service, registry),
         Entry::Settlement(settlement) => settlement::check(settlement, registry),
+        Entry::Governance(governance) => governance::check(governance, registry),
     }
 }
 
@@ -223,10 +237,15 @@ fn signature_checks(entry: &Entry) -> Vec<SignatureCheck> {
             instruction.iter().map(Signed::signature_check).chain([servicing.signature_check()]).collect()
         }
         Entry::Settlement(settlement) => vec![settlement.signature_check()],
+        Entry::Governance(governance) => governance.signature_checks(),
     }
 }
 
 fn signatures_hold(entry: &Entry, verdicts: &[Result<(), keys::KeyError>]) -> Result<(), Violation> {
+    if let Entry::Governance(governance) = entry {
+        let mut signed = governance.signers().zip(verdicts);
+        return signed.try_for_each(|(key, verdict)| signature_holds(&format!("governance.{key}"), *verdict));
+    }
     let stages: &[&str] = match entry {
         Entry::Chain(_) => &["request", "endorsement", "execution"],
         Entry::Opening(_) => &["opening"],
@@ -235,6 +254,7 @@ fn signatures_hold(entry: &Entry, verdicts: &[Result<(), keys::KeyError>]) -> Re
         Entry::Servicing(service) if service.instruction.is_some() => &["instruction", "servicing"],
         Entry::Servicing(_) => &["servicing"],
         Entry::Settlement(_) => &["settlement"],
+        Entry::Governance(_) => &[],
     };
     stages.iter().zip(verdicts).try_for_each(|(stage, verdict)| signature_holds(stage, *verdict))
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test crate uses a part of the world")]
 #![allow(unused_imports, reason = "each test crate uses a part of the world")]
 
+pub mod governed;
 pub mod members;
 pub mod positions;
 pub mod proofs;

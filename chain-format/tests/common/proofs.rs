@@ -7,7 +7,8 @@ use stemma_chain_format::bundle::{AccountBundle, BUNDLE_VERSION, HeldPosition, N
 use stemma_chain_format::certificate::{Certificate, CertifiedHeader, Precommit};
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::hash::{AccountId, Link};
-use stemma_chain_format::header::Header;
+use stemma_chain_format::header::{Block, Header};
+use stemma_chain_format::trust::TrustStep;
 
 use super::members::{id, validator_key};
 use super::world::World;
@@ -38,7 +39,7 @@ impl World {
             Entry::Chain(chain) => chain.request.record().account == account,
             Entry::Opening(opening) => opening.link() == account.into(),
             Entry::Servicing(service) => service.servicing.record().account == account,
-            Entry::Issuance(_) | Entry::Listing(_) | Entry::Settlement(_) => false,
+            Entry::Issuance(_) | Entry::Listing(_) | Entry::Settlement(_) | Entry::Governance(_) => false,
         };
         self.history().filter(own).collect()
     }
@@ -63,10 +64,11 @@ impl World {
             proof: self.ledger.prove(&account),
             sources: first_uses(sources).into_iter().map(|link| self.body(link)).collect(),
             listings: first_uses(needed).into_iter().map(|link| self.body(link)).collect(),
-            lineage: lineage.iter().map(|entry| entry.encode().into()).collect(),
-            settlements: settlements.iter().map(|entry| entry.encode().into()).collect(),
+            lineage: lineage.iter().map(|entry| self.body(entry.id())).collect(),
+            settlements: settlements.iter().map(|entry| self.body(entry.id())).collect(),
             positions: self.held_positions(account),
             credits,
+            trust: self.trust_steps(),
         }
     }
 
@@ -88,8 +90,19 @@ impl World {
         .collect()
     }
 
-    fn body(&self, id: Link) -> ByteVec {
+    /// An entry's bytes.
+    pub fn body(&self, id: Link) -> ByteVec {
         self.history().find(|entry| entry.id() == id).unwrap().encode().into()
+    }
+
+    /// The steps by which trust follows the registry: a block with governance records each.
+    pub fn trust_steps(&self) -> Vec<TrustStep> {
+        let step = |(block, entries): &(Block, Vec<Entry>)| {
+            let governs = |entry: &&Entry| matches!(entry, Entry::Governance(_));
+            let records: Vec<ByteVec> = entries.iter().filter(governs).map(|entry| entry.encode().into()).collect();
+            (!records.is_empty()).then(|| TrustStep { records, header: certify(&block.header, &VALIDATORS) })
+        };
+        self.blocks.iter().filter_map(step).collect()
     }
 }
 

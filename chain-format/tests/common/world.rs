@@ -94,14 +94,15 @@ impl World {
         FUNDED.clone()
     }
 
-    /// The funded world after two blocks of servicing, four of positions, three of trades and one of changed listings, with a credit in
-    /// every customer's books. Built once, then cloned.
+    /// The funded world after two blocks of servicing, four of positions, three of trades, one of changed listings and two of governance,
+    /// with a credit in every customer's books. Built once, then cloned.
     pub fn traded() -> Self {
         static TRADED: LazyLock<World> = LazyLock::new(|| {
             let mut world = World::funded();
             world.service_accounts();
             world.take_positions();
             world.trade_three_blocks();
+            world.govern();
             world
         });
         TRADED.clone()
@@ -159,14 +160,20 @@ impl World {
             proposer: id("bank-a"),
             entries_root: entries_root(&ids),
             accounts_root: changes.root(),
-            registry_root: self.registry.root(),
+            registry_root: changes.registry.root(),
         };
         for (account, touched) in &changes.accounts {
             self.credits.entry(*account).or_default().extend(touched.received.iter().cloned());
         }
         self.ledger.adopt(&header, changes);
+        self.registry = Registry::clone(self.ledger.registry());
         self.blocks.push((Block { header: header.clone(), entries: ids }, entries));
         Ok(header)
+    }
+
+    /// The last block that holds several entries.
+    pub fn last_full_block(&self) -> &(Block, Vec<Entry>) {
+        self.blocks.iter().rfind(|(_, entries)| entries.len() > 1).unwrap()
     }
 
     /// Opens an account and issues cash to it.

@@ -12,6 +12,7 @@ use stemma_chain_format::record::Signed;
 use stemma_chain_format::refusal::{Refusal, RefusalReason};
 use stemma_chain_format::request::{IdentityClaim, Side, Size};
 
+use crate::common::proofs::VALIDATORS;
 use crate::common::{
     Order, Plan, World, amount, certify, id, instrument_of, member_key, price, trade_of, validator_key,
 };
@@ -54,6 +55,7 @@ fn entries(world: &World) -> Vec<Vector> {
             }
             Entry::Listing(l) => ("listing", "listing-stock", "An institution lists what it issues.", l.bytes()),
             Entry::Issuance(i) => ("issuance", "issuance", "A bank issues cash to six accounts.", i.bytes()),
+            Entry::Governance(g) => ("governance", "governance", "A member rotates a key of its own.", g.bytes()),
             Entry::Chain(_) | Entry::Servicing(_) | Entry::Settlement(_) => continue,
         };
         if named.insert(name) {
@@ -130,9 +132,9 @@ fn applied(world: &World) -> Vec<Vector> {
 }
 
 fn blocks(world: &World) -> Vec<Vector> {
-    let (block, _) = world.blocks.last().unwrap();
+    let (block, _) = world.last_full_block();
     let judged = ("verify", "certified-header");
-    let all = cbor::encode(&world.checkpoint());
+    let all = cbor::encode(&certify(&block.header, &VALIDATORS));
     let three = cbor::encode(&certify(&block.header, &["bank-a", "bank-b", "fund-house"]));
     vec![
         Vector::accept("block", ("decode", "block"), "The last block.", block.id(), &cbor::encode(block)),
@@ -142,7 +144,7 @@ fn blocks(world: &World) -> Vec<Vector> {
 }
 
 fn votes(world: &World) -> Vec<Vector> {
-    let (block, _) = world.blocks.last().unwrap();
+    let (block, _) = world.last_full_block();
     let vote =
         |kind, block| Vote { network: world.network(), kind, height: 5, round: 2, block, validator: id("broker") };
     let key = validator_key("broker");
@@ -227,7 +229,7 @@ pub fn absent_keys(world: &World) -> (AccountId, AccountId) {
 
 /// The inclusion of the last entry in the last block.
 pub fn inclusion(world: &World) -> Vector {
-    let (block, _) = world.blocks.last().unwrap();
+    let (block, _) = world.last_full_block();
     let leaves: Vec<Digest> = block.entries.iter().map(|id| leaf_hash(&id.0)).collect();
     let index = leaves.len() - 1;
     let path: Vec<u8> = inclusion_path(&leaves, index).unwrap().iter().flat_map(|digest| digest.0).collect();

@@ -139,7 +139,7 @@ fn marks(world: &World) -> Vec<Vector> {
 }
 
 fn closes(world: &World) -> Vec<Vector> {
-    let early = |s: &mut Settlement| s.settled_ms -= 5_000;
+    let early = |s: &mut Settlement| s.settled_ms -= 7_000;
     let priced = SettlementAct::Close {
         price: price(1_190, 0),
         priced_ms: world.ledger.head().time_ms - 60_000,

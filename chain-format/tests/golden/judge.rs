@@ -10,9 +10,11 @@ use stemma_chain_format::bundle::{self, AccountBundle, Verdict};
 use stemma_chain_format::cbor;
 use stemma_chain_format::certificate::{CertifiedHeader, Vote};
 use stemma_chain_format::chain::Entry;
+use stemma_chain_format::cosign::Cosigned;
 use stemma_chain_format::endorsement::Endorsement;
 use stemma_chain_format::error::{Rule, Violation};
 use stemma_chain_format::genesis::GenesisFile;
+use stemma_chain_format::governance::Governance;
 use stemma_chain_format::hash::Digest;
 use stemma_chain_format::header::Block;
 use stemma_chain_format::issuance::Issuance;
@@ -81,19 +83,21 @@ impl Context {
         let file = Vector::parse("genesis", &read("accept/genesis.json"));
         let file = GenesisFile::decode(file.bytes()).unwrap();
         let registry = Registry::from_genesis(&file);
-        let mut ledger = Ledger::genesis(registry.clone(), file.genesis().created_ms);
+        let mut ledger = Ledger::genesis(registry, file.genesis().created_ms);
         let history: History = serde_json::from_str(&read("history.json")).unwrap();
         for HistoryBlock { block, entries } in &history.blocks {
             let block = Block::decode(&hex::decode(block).unwrap()).unwrap();
             let entries = entries.iter().map(|entry| Entry::decode(&hex::decode(entry).unwrap()).unwrap()).collect();
             let mut draft = ledger.draft(block.header.time_ms);
-            for entry in validate::verify_entries(entries, &registry) {
+            for entry in validate::verify_entries(entries, &Registry::clone(ledger.registry())) {
                 draft.apply(&entry.unwrap()).unwrap();
             }
             let changes = draft.finish();
             assert_eq!(changes.root(), block.header.accounts_root);
+            assert_eq!(changes.registry.root(), block.header.registry_root);
             ledger.adopt(&block.header, changes);
         }
+        let registry = Registry::clone(ledger.registry());
         Self { file, registry, ledger }
     }
 }
@@ -144,6 +148,11 @@ fn decode(vector: &Vector) -> Result<String, Violation> {
             let entry = Entry::decode(&bytes)?;
             assert_eq!(entry.encode(), bytes);
             Ok(entry.id().to_string())
+        }
+        "governance" => {
+            let record = Cosigned::<Governance>::decode(bytes.clone())?;
+            assert_eq!(record.bytes(), bytes);
+            Ok(record.link().to_string())
         }
         "block" => Block::decode(&bytes).map(|block| block.id().to_string()),
         "settlement" => link::<settlement::Settlement>(bytes),
@@ -222,8 +231,9 @@ fn apply(vector: &Vector, context: &Context) -> Result<String, Violation> {
     let entry = verified(vector, context)?;
     let mut draft = context.ledger.draft(context.ledger.head().time_ms + 1_000);
     let verdict = draft.apply(&entry);
-    let root = draft.finish().root();
-    assert_eq!(verdict.is_ok(), root != context.ledger.root(), "{}", vector.name);
+    let changes = draft.finish();
+    let before = (context.ledger.root(), context.registry.root());
+    assert_eq!(verdict.is_ok(), (changes.root(), changes.registry.root()) != before, "{}", vector.name);
     verdict.map(|()| entry.id().to_string())
 }
 

@@ -18,6 +18,7 @@ mod common;
 mod accept;
 mod bytes;
 mod futures;
+mod governance;
 mod judge;
 mod listings;
 mod positions;
@@ -58,6 +59,7 @@ fn generated(world: &World) -> Vec<Vector> {
         rewards::vectors(world),
         positions::vectors(world),
         futures::vectors(world),
+        governance::vectors(world),
         reject_encoding::vectors(world),
         reject_envelope::vectors(world),
         reject_range::vectors(world),
@@ -159,6 +161,7 @@ fn every_rule_that_a_file_can_break_is_broken_by_one() {
         "encoding",
         "expiry",
         "genesis",
+        "governance",
         "holdings",
         "link",
         "listing",

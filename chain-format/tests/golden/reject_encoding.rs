@@ -221,7 +221,7 @@ fn entries(world: &World) -> Vec<Vector> {
 
 fn blocks(world: &World) -> Vec<Vector> {
     use stemma_chain_format::error::Rule;
-    let (block, _) = world.blocks.last().unwrap();
+    let (block, _) = world.last_full_block();
     let with = |change: fn(&mut Block)| {
         let mut block = block.clone();
         change(&mut block);

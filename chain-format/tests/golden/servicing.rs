@@ -80,6 +80,7 @@ pub fn announcement(world: &World) -> Announcement {
             path("radio", "/ip4/198.51.100.7/udp/4101/quic-v1"),
             path("web", "/ip4/203.0.113.7/tcp/443/ws"),
         ],
+        addresses: vec!["/ip4/192.0.2.7/tcp/4001".to_owned(), "/ip4/192.0.2.7/udp/4001/quic-v1".to_owned()],
     }
 }
 

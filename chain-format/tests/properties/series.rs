@@ -286,7 +286,7 @@ fn added_up(world: &World) -> BTreeMap<(AccountId, InstrumentId), i128> {
                     add(posting.account, &posting.instrument, posting.amount.units());
                 }
             }
-            Entry::Opening(_) | Entry::Listing(_) => {}
+            Entry::Opening(_) | Entry::Listing(_) | Entry::Governance(_) => {}
         }
     }
     sums.retain(|_, units| *units != 0);

@@ -3,6 +3,8 @@
 use arc_malachitebft_core_consensus::{Input as CoreInput, Params, State, ThresholdParams};
 use arc_malachitebft_core_types::{ValuePayload, VoteExtensionPolicy};
 
+use stemma_chain_format::registry::Registry;
+
 use crate::context::{Address, Height, StemmaContext};
 use crate::engine::turn::Turn;
 use crate::engine::{Effect, Engine, Phase, TimerId};
@@ -23,6 +25,7 @@ impl Engine {
         let next = turn.next_height();
         self.leave_height(turn);
         self.guard.enter(next);
+        self.knows_protocol(next, turn.app.registry())?;
         let validators = ValidatorSet::of(turn.app.registry()).map_err(EngineError::Validators)?;
         let votes = self.has_vote(next, &validators);
         self.validators = Some(validators.clone());
@@ -48,6 +51,12 @@ impl Engine {
         }
         self.catch_up(turn);
         Ok(())
+    }
+
+    /// A node stops before the first height whose rules it does not know: what it would sign there might be wrong.
+    fn knows_protocol(&self, next: u64, registry: &Registry) -> Result<(), EngineError> {
+        let (needed, known) = (registry.version(), self.setup.config.protocol_max);
+        if needed > known { Err(EngineError::Version { height: next, needed, known }) } else { Ok(()) }
     }
 
     /// Drops the core and all that belongs to its height.

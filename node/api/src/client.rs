@@ -442,11 +442,11 @@ impl Client {
         self.http.get(format!("{}{path}", self.base)).timeout(Duration::from_secs(REPORT_SECONDS_MAX))
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.parsed(self.http.get(format!("{}{path}", self.base))).await
     }
 
-    async fn send<B: Serialize, T: DeserializeOwned>(
+    pub(crate) async fn send<B: Serialize, T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,

@@ -15,6 +15,9 @@ pub struct NodeConfig {
     pub genesis: PathBuf,
     /// The folder of the node's store; made where it is missing.
     pub data: PathBuf,
+    /// For a member that joins: a file with the governance record that admits it, until the ledger here knows of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub join: Option<PathBuf>,
     /// Key files.
     pub keys: KeyFiles,
     /// The HTTP API.
@@ -43,6 +46,15 @@ pub struct KeyFiles {
     /// Signs votes; for members with a vote.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub validator: Option<PathBuf>,
+    /// The member key to come: from the height on at which a governance record makes it the member's, the node signs with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next_member: Option<PathBuf>,
+    /// The network key to come.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next_network: Option<PathBuf>,
+    /// The validator key to come.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next_validator: Option<PathBuf>,
     /// A file with the passphrase of all of them. Without it, `STEMMA_PASSPHRASE` is read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub passphrase_file: Option<PathBuf>,
@@ -64,7 +76,10 @@ pub struct HttpConfig {
 pub struct NetworkConfig {
     /// Multiaddresses to listen on, such as `/ip4/127.0.0.1/tcp/4001` and `/ip4/127.0.0.1/udp/4001/quic-v1`.
     pub listen: Vec<String>,
-    /// Where the other members are.
+    /// The addresses of `listen` as others reach them; told to the other members. By default those of `listen` that name one machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub announce: Vec<String>,
+    /// Where the other members are. One that is reached is enough: it tells where the others are.
     #[serde(default)]
     pub peers: Vec<PeerAddresses>,
     /// Further addresses at which this member takes trades: over another network, another transport, through a relay. Banks
@@ -87,7 +102,14 @@ impl NetworkConfig {
     /// Listens on these addresses, with everything else as by default.
     #[must_use]
     pub fn new(listen: Vec<String>, peers: Vec<PeerAddresses>) -> Self {
-        Self { listen, peers, paths: Vec::new(), relay: false, path_timeout_ms: path_timeout_ms() }
+        Self {
+            listen,
+            announce: Vec::new(),
+            peers,
+            paths: Vec::new(),
+            relay: false,
+            path_timeout_ms: path_timeout_ms(),
+        }
     }
 }
 
@@ -132,11 +154,22 @@ pub struct ConsensusConfig {
     pub delta_ms: u64,
     /// How long without work before an empty block is made. Default 5,000.
     pub idle_ms: u64,
+    /// The highest version of the protocol in which the node takes part; it stops before the first height of a higher one. Default, and
+    /// at most, the highest that it knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol_max: Option<u32>,
 }
 
 impl Default for ConsensusConfig {
     fn default() -> Self {
-        Self { propose_ms: 1_000, prevote_ms: 500, precommit_ms: 500, delta_ms: 300, idle_ms: 5_000 }
+        Self {
+            propose_ms: 1_000,
+            prevote_ms: 500,
+            precommit_ms: 500,
+            delta_ms: 300,
+            idle_ms: 5_000,
+            protocol_max: None,
+        }
     }
 }
 

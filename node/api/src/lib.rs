@@ -8,6 +8,7 @@ mod client;
 pub mod config;
 mod error;
 pub mod events;
+pub mod governance;
 pub mod moment;
 pub mod positions;
 pub mod prices;

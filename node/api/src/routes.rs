@@ -6,6 +6,10 @@ pub const STATUS: &str = "/v1/status";
 pub const GENESIS: &str = "/v1/genesis";
 /// The members of the network.
 pub const MEMBERS: &str = "/v1/members";
+/// The registry: members, parameters, version, what waits to take effect.
+pub const REGISTRY: &str = "/v1/registry";
+/// Committed governance records; an operator puts one to the network by POST.
+pub const GOVERNANCE: &str = "/v1/governance";
 /// The instruments listed on the ledger.
 pub const INSTRUMENTS: &str = "/v1/instruments";
 /// A block by height.

@@ -214,6 +214,11 @@ pub(super) fn parse_peers(peers: &[PeerConfig]) -> Result<Vec<(PeerId, Vec<Multi
     Ok(parsed)
 }
 
+/// Whether an address can be dialled: `/ip…/tcp/…` or `/ip…/udp/…/quic-v1`.
+pub fn is_dialable(address: &Multiaddr) -> bool {
+    check_listenable(address).is_ok()
+}
+
 /// Accepts `/ip…/tcp/…` and `/ip…/udp/…/quic-v1`, with or without this peer's `/p2p/…`.
 fn check_dialable(address: &Multiaddr, peer: PeerId) -> Result<(), NetError> {
     let mut bare = address.clone();

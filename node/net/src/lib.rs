@@ -71,11 +71,12 @@ mod paths;
 mod redial;
 mod swarm;
 
-pub use config::{NetConfig, NetLimits, NetTimeouts, PeerConfig, peer_id};
+pub use config::{NetConfig, NetLimits, NetTimeouts, PeerConfig, is_dialable, peer_id};
 pub use error::{NetError, PathError, ReplyError, RequestError, SendError};
 pub use event::{NetEvent, NetStats, ReplyHandle};
 pub use exchange::Protocol;
 pub use gossip::Topic;
 pub use handle::{NetHandle, Recipient, start};
+pub use libp2p::multiaddr::Protocol as MultiaddrPart;
 pub use libp2p::{Multiaddr, PeerId};
 pub use paths::{PathAddress, PathReport, PathState, Transport};

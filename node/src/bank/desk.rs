@@ -98,8 +98,7 @@ impl Desk {
     /// # Errors
     /// [`DeskError`]: the file of rules cannot be used.
     pub fn of_bank(config: &BankConfig, member_key: &SigningKey) -> Result<Self, DeskError> {
-        let seed = Zeroizing::new(member_key.to_bytes());
-        let sealing_key = Zeroizing::new(blake3::derive_key(SEALING_CONTEXT, &seed[..]));
+        let sealing_key = sealing_key(member_key);
         match &config.identity {
             Some(path) => Self::read(path, sealing_key),
             None => Ok(Self::new(sealing_key)),
@@ -187,6 +186,12 @@ impl Desk {
             settings: &self.settings,
         }
     }
+}
+
+/// The key that verifiers are sealed with.
+pub(super) fn sealing_key(member_key: &SigningKey) -> Zeroizing<[u8; 32]> {
+    let seed = Zeroizing::new(member_key.to_bytes());
+    Zeroizing::new(blake3::derive_key(SEALING_CONTEXT, &seed[..]))
 }
 
 /// Whose identity it is.

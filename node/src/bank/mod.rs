@@ -13,6 +13,7 @@ mod intake;
 mod issue;
 mod promote;
 mod queue;
+mod reseal;
 mod service;
 mod settle;
 
@@ -38,6 +39,7 @@ pub use intake::{HandedIn, Intake, IntakeError};
 pub use issue::IssueError;
 use queue::{Lines, Queues};
 pub use queue::{QueueConfig, QueueShown, Rank};
+pub use reseal::{ResealError, reseal};
 pub use service::{ActError, act_of};
 
 /// A bank's state: the orders that are not final, and what waits for what.

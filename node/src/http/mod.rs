@@ -6,6 +6,7 @@ pub mod bulk;
 mod catalogue;
 mod desk;
 mod events;
+mod governance;
 mod identities;
 mod market;
 mod metrics;
@@ -30,6 +31,7 @@ use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
+use stemma_chain_format::registry::Registry;
 use stemma_node_api::types::{PathView, Status};
 use stemma_node_api::{ApiError, ErrorCode, routes};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
@@ -58,7 +60,7 @@ pub struct Shared {
     /// The genesis file's bytes.
     pub genesis: Vec<u8>,
     /// The members.
-    pub registry: stemma_chain_format::registry::Registry,
+    pub registry: watch::Receiver<Arc<Registry>>,
     /// What operators' calls must carry.
     pub operator_token: Zeroizing<String>,
     /// Every change of an order.
@@ -137,6 +139,11 @@ pub(crate) struct Path<T>(pub T);
 pub(crate) struct Query<T>(pub T);
 
 impl Shared {
+    /// The registry by which the next block is made.
+    pub(crate) fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry.borrow())
+    }
+
     /// Calls the node's thread and waits for its answer.
     pub(crate) async fn call<T>(&self, make: impl FnOnce(CallReply<T>) -> Call) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
@@ -162,6 +169,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route(routes::STATUS, get(status::status))
         .route(routes::GENESIS, get(status::genesis))
         .route(routes::MEMBERS, get(status::members))
+        .route(routes::REGISTRY, get(governance::registry))
+        .route(routes::GOVERNANCE, get(governance::list).post(governance::govern))
         .route(routes::INSTRUMENTS, get(catalogue::instruments))
         .route(routes::BLOCK, get(blocks::block))
         .route(routes::CHAIN, get(blocks::chain))

@@ -116,14 +116,15 @@ pub(super) async fn report(
     let form = form(format.as_deref(), table.as_deref(), tables)?;
     let period = Period::read(&days).map_err(WriteError::from)?;
     let member = shared.status.borrow().member.clone();
-    let own = shared.registry.member_by_text(&member).filter(|member| member.role == Role::Institution);
+    let registry = shared.registry();
+    let own = registry.member_by_text(&member).filter(|member| member.role == Role::Institution);
     let institution = own.ok_or_else(|| ApiError::new(ErrorCode::WrongRole, "this node is no institution"))?.id.clone();
     let turn = Arc::clone(&shared.reports).try_acquire_owned().map_err(|_| {
         let mut error = ApiError::new(ErrorCode::Busy, format!("{REPORTS_MAX} reports are being made"));
         error.error.retry_after_ms = Some(RETRY_MS);
         error
     })?;
-    let source = Source { store: shared.store.clone(), network: shared.registry.network(), institution, period };
+    let source = Source { store: shared.store.clone(), network: registry.network(), institution, period };
     if name == TradesReport::NAME {
         let opened = beside(move || Ok(trades::open(&source.store, &source.institution, &source.period)?)).await?;
         let head = opened.head().clone();

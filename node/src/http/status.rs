@@ -29,8 +29,9 @@ pub(super) async fn genesis(State(shared): State<Arc<Shared>>) -> impl IntoRespo
 /// The members of the network.
 #[utoipa::path(get, path = "/v1/members", tag = "node", responses((status = 200, body = Vec<MemberView>)))]
 pub(super) async fn members(State(shared): State<Arc<Shared>>) -> Json<Vec<MemberView>> {
-    let network = shared.registry.network();
-    let views = shared.registry.members().map(|member| {
+    let registry = shared.registry();
+    let network = registry.network();
+    let views = registry.members().map(|member| {
         let accounts: BTreeMap<String, String> = if member.role == Role::Auditor {
             BTreeMap::new()
         } else {

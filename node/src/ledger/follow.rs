@@ -18,24 +18,57 @@ const BLOCKS_MAX: u64 = 128;
 /// Largest question accepted, in bytes.
 const QUESTION_BYTES_MAX: usize = 1024 * 1024;
 
-/// Asks for blocks from a height on.
-pub fn encode_sync(from_height: u64, count: u64) -> Vec<u8> {
-    cbor::encode(&(from_height, count))
+/// What one node asks another for, to catch up.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(flat)]
+pub enum SyncQuestion {
+    /// So many blocks from a height on.
+    #[n(0)]
+    Blocks(#[n(0)] u64, #[n(1)] u64),
+    /// What members announced of their addresses.
+    #[n(1)]
+    Announcements,
 }
 
-/// Reads a question for blocks.
+impl SyncQuestion {
+    /// The question's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        cbor::encode(self)
+    }
+
+    /// Reads a question.
+    ///
+    /// # Errors
+    /// Not the one encoding.
+    pub fn decode(question: &[u8]) -> Result<Self, Violation> {
+        Ok(cbor::decode(question, "sync question", QUESTION_BYTES_MAX)?)
+    }
+
+    /// The answer's bytes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn serve(&self, store: &Store) -> Result<Vec<u8>, StoreError> {
+        match self {
+            Self::Blocks(from_height, count) => serve_blocks(store, *from_height, *count),
+            Self::Announcements => {
+                let announcements = store.announcements()?;
+                Ok(cbor::encode(&announcements.into_iter().map(ByteVec::from).collect::<Vec<_>>()))
+            }
+        }
+    }
+}
+
+/// Reads announcements that were asked for.
 ///
 /// # Errors
 /// Not the one encoding.
-pub fn decode_sync(question: &[u8]) -> Result<(u64, u64), Violation> {
-    Ok(cbor::decode(question, "sync question", QUESTION_BYTES_MAX)?)
+pub fn told_announcements(answer: &[u8]) -> Result<Vec<ByteVec>, Violation> {
+    Ok(cbor::decode(answer, "announcements", ANSWER_BYTES_MAX)?)
 }
 
 /// The blocks asked for, as many as fit.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn serve_sync(store: &Store, from_height: u64, count: u64) -> Result<Vec<u8>, StoreError> {
+fn serve_blocks(store: &Store, from_height: u64, count: u64) -> Result<Vec<u8>, StoreError> {
     let mut blocks: Vec<ByteVec> = Vec::new();
     let mut bytes = 0_usize;
     for height in from_height..from_height.saturating_add(count.min(BLOCKS_MAX)) {

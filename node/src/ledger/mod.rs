@@ -7,7 +7,7 @@ mod propose;
 mod prove;
 
 pub use commit::StoreSink;
-pub use follow::{decode_fetch, decode_sync, encode_fetch, encode_sync, serve_fetch, serve_sync, synced_blocks};
+pub use follow::{SyncQuestion, decode_fetch, encode_fetch, serve_fetch, synced_blocks, told_announcements};
 pub use listing::{ListingError, change, list, view};
 pub use propose::{decode_gossip, gossip_batches};
 pub use prove::{ProveError, Proved, account_bundle, proved};

@@ -108,6 +108,7 @@ pub fn account_bundle(store: &Store, proved: Proved) -> Result<AccountBundle, Pr
         listings: listings.bytes,
         settlements: settlements.into_iter().map(|(_, bytes)| bytes).collect(),
         positions,
+        trust: store.trust_steps(height).map_err(ProveError::Store)?,
     })
 }
 

@@ -11,7 +11,7 @@ use stemma_node_api::types::Committed;
 
 use super::{Event, Node, NodeError};
 use crate::clock::now_ms;
-use crate::ledger::{encode_fetch, encode_sync, synced_blocks};
+use crate::ledger::{SyncQuestion, encode_fetch, synced_blocks};
 use stemma_net::{Protocol, Recipient, Topic};
 
 impl Node {
@@ -67,6 +67,8 @@ impl Node {
             return Ok(());
         }
         self.told_height = ledger.head().height;
+        self.follow_registry();
+        let ledger = self.state.ledger();
         let now = now_ms();
         if let Some(bank) = &mut self.bank {
             bank.committed(&entries, ledger, now, &mut self.effects);
@@ -118,7 +120,7 @@ impl Node {
         let Some(id) = self.peers.get(&peer).copied() else { return };
         let (net, events) = (self.net.clone(), self.events.clone());
         self.runtime.spawn(async move {
-            let answer = net.request(id, Protocol::Sync, encode_sync(from_height, count)).await;
+            let answer = net.request(id, Protocol::Sync, SyncQuestion::Blocks(from_height, count).encode()).await;
             let blocks = match answer {
                 Ok(bytes) => synced_blocks(&bytes)
                     .inspect_err(|violation| tracing::warn!(%peer, %violation, "blocks that cannot be read"))

@@ -7,8 +7,8 @@ use stemma_node_api::config::BackOfficeKind;
 
 use super::{Event, Node, NodeError};
 use crate::clock::now_ms;
-use crate::config::Settings;
 use crate::institution::back_office::{Heard, HttpClient};
+use crate::membership::Settings;
 use crate::role::BackOfficeCall;
 use crate::store::Store;
 

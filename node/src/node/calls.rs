@@ -11,11 +11,11 @@ use stemma_node_api::{ApiError, ErrorCode};
 use super::event::Issue;
 use super::{Call, CallReply, DAY_MS_NOTE, DAY_NOTE, Node, NodeError};
 use crate::clock::now_ms;
-use crate::config::Settings;
 use crate::error::chain;
 use crate::institution::Institution;
 use crate::institution::prices::ReplayError;
 use crate::ledger::{self, ListingError};
+use crate::membership::Settings;
 use crate::role::RoleEffect;
 use crate::store::OrderRow;
 
@@ -30,6 +30,11 @@ pub(super) fn conflict(e: &dyn std::error::Error) -> ApiError {
 
 pub(super) fn failed(e: &dyn std::error::Error) -> ApiError {
     ApiError::new(ErrorCode::Internal, chain(e))
+}
+
+fn answer<T>(reply: CallReply<T>, found: Result<T, ApiError>) -> Result<(), NodeError> {
+    let _gone = reply.send(found);
+    Ok(())
 }
 
 impl Node {
@@ -74,32 +79,24 @@ impl Node {
                 self.submit(made, reply);
                 Ok(())
             }
-            Call::DryRun { asked, reply } => {
-                let _gone = reply.send(self.try_out(&asked));
-                Ok(())
-            }
-            Call::Market { reply } => {
-                let _gone = reply.send(self.market());
-                Ok(())
-            }
+            Call::DryRun { asked, reply } => answer(reply, self.try_out(&asked)),
+            Call::Market { reply } => answer(reply, self.market()),
             Call::MoveDay { day, reply } => {
                 let moved = self.move_day(&day)?;
                 let _gone = reply.send(moved);
                 Ok(())
             }
-            Call::Prices { reply } => {
-                let _gone = reply.send(self.price_page());
-                Ok(())
-            }
+            Call::Prices { reply } => answer(reply, self.price_page()),
             Call::PushPrices { prices, reply } => {
                 let pushed = self.push_prices(prices)?;
                 let _gone = reply.send(pushed);
                 Ok(())
             }
-            Call::Prove { account, reply } => {
-                let _gone = reply.send(self.prove(&account));
+            Call::Govern { record, reply } => {
+                self.govern(&record, reply);
                 Ok(())
             }
+            Call::Prove { account, reply } => answer(reply, self.prove(&account)),
         }
     }
 

@@ -59,6 +59,8 @@ pub enum Event {
         /// The blocks.
         blocks: Option<Vec<SyncedBlock>>,
     },
+    /// A peer told what members announced of their addresses.
+    Announcements(Vec<ByteVec>),
     /// An order's identities were verified.
     Identified(IdentityOutcome),
     /// Material was enrolled, or not.
@@ -186,6 +188,13 @@ pub enum Call {
         prices: Vec<Quoted>,
         /// Takes what is quoted then, once it is durable.
         reply: CallReply<PricePage>,
+    },
+    /// Put a governance record to the network.
+    Govern {
+        /// The entry's bytes.
+        record: Vec<u8>,
+        /// Takes its id.
+        reply: CallReply<Committed>,
     },
     /// An account's state and positions with their proofs.
     Prove {

@@ -11,7 +11,7 @@ use super::event::{Asked, Verified};
 use super::{Node, NodeError};
 use crate::bank::SendFailure;
 use crate::clock::now_ms;
-use crate::ledger::{decode_fetch, decode_gossip, decode_sync, serve_fetch, serve_sync};
+use crate::ledger::{SyncQuestion, decode_fetch, decode_gossip, serve_fetch};
 use crate::role::{Answer, Question, QuestionSlot};
 use stemma_net::{NetEvent, Protocol, ReplyHandle, Topic};
 
@@ -43,12 +43,10 @@ impl Node {
             NetEvent::Connected { peer, address } => {
                 tracing::info!(member = ?self.members.get(&peer), %address, "connected");
                 self.publish_head();
+                self.ask_addresses_of(peer);
                 Ok(())
             }
-            NetEvent::Announced { peer, data } => {
-                self.on_announced(peer, data);
-                Ok(())
-            }
+            NetEvent::Announced { peer, data } => self.on_announced(peer, data),
             NetEvent::Disconnected { peer } => {
                 tracing::info!(member = ?self.members.get(&peer), "disconnected");
                 Ok(())
@@ -74,9 +72,9 @@ impl Node {
                 self.on_trade_questions(from, data, reply);
                 return;
             }
-            Protocol::Sync => decode_sync(data).map(|(from_height, count)| {
+            Protocol::Sync => SyncQuestion::decode(data).map(|question| {
                 let store = self.store.clone();
-                self.serve(reply, move || serve_sync(&store, from_height, count));
+                self.serve(reply, move || question.serve(&store));
             }),
             Protocol::Fetch => decode_fetch(data).map(|ids| {
                 let pool = self.state.pool();

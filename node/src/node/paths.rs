@@ -1,25 +1,33 @@
-//! Paths: what this member announces of its addresses, and what others announce of theirs.
+//! Addresses: what this member announces of its own, and what others announce of theirs, or hand on.
 
+use minicbor::bytes::ByteVec;
 use stemma_chain_format::announcement::{AnnouncedPath, Announcement};
-use stemma_chain_format::error::Violation;
+use stemma_chain_format::error::{Rule, Violation};
+use stemma_chain_format::limits::MEMBERS_MAX;
 use stemma_chain_format::member::{MemberId, Role};
 use stemma_chain_format::record::Signed;
 use stemma_chain_format::validate;
-use stemma_net::{PathAddress, PeerId};
+use stemma_net::{PathAddress, PeerId, Protocol};
 
-use super::Node;
+use super::{Event, Node, NodeError};
 use crate::clock::now_ms;
 use crate::error::chain;
-use crate::network::announced;
+use crate::ledger::{SyncQuestion, told_announcements};
+use crate::membership::Standing;
+use crate::network::{announced, announced_addresses};
 
 impl Node {
-    /// Says at which addresses this member is reached, beside the one at which it is connected.
+    /// Says at which addresses this member is reached: where every member connects, and where it takes trades besides.
     pub(super) fn announce(&self) {
-        let paths = match announced(&self.settings) {
-            Ok(paths) if paths.is_empty() => return,
-            Ok(paths) => paths,
+        if self.settings.standing != Standing::Active {
+            return;
+        }
+        let read = || -> anyhow::Result<_> { Ok((announced(&self.settings)?, announced_addresses(&self.settings)?)) };
+        let (paths, addresses) = match read() {
+            Ok((paths, addresses)) if paths.is_empty() && addresses.is_empty() => return,
+            Ok(told) => told,
             Err(e) => {
-                tracing::error!("network.paths cannot be announced: {e:#}");
+                tracing::error!("the addresses cannot be announced: {e:#}");
                 return;
             }
         };
@@ -29,14 +37,18 @@ impl Node {
             // The clock goes on from one start to the next; a set-back clock only delays what it announces.
             serial: now_ms(),
             paths,
+            addresses,
         };
         let signed = match Signed::sign(record, &self.settings.member_key) {
             Ok(signed) => signed,
             Err(violation) => {
-                tracing::error!(%violation, "network.paths cannot be announced");
+                tracing::error!(%violation, "the addresses cannot be announced");
                 return;
             }
         };
+        if let Err(e) = self.store.keep_announcement(&self.settings.member.id, signed.bytes()) {
+            tracing::error!(error = %chain(&e), "the own announcement is not kept");
+        }
         let (net, bytes) = (self.net.clone(), signed.bytes().to_vec());
         self.runtime.spawn(async move {
             if let Err(e) = net.set_announcement(bytes).await {
@@ -45,22 +57,56 @@ impl Node {
         });
     }
 
-    /// A member announced its addresses: a bank keeps a path to each of an institution's.
-    pub(super) fn on_announced(&mut self, peer: PeerId, data: Vec<u8>) {
-        let Some(member) = self.members.get(&peer).cloned() else { return };
-        let announcement = match self.read_announcement(&member, data) {
-            Ok(announcement) => announcement,
+    /// A member announced its addresses itself.
+    pub(super) fn on_announced(&mut self, peer: PeerId, data: Vec<u8>) -> Result<(), NodeError> {
+        match self.members.get(&peer).cloned() {
+            Some(member) => self.take_announcement(data, Some(&member)),
+            None => Ok(()),
+        }
+    }
+
+    /// A member told what others announced.
+    pub(super) fn on_announcements(&mut self, announcements: Vec<ByteVec>) -> Result<(), NodeError> {
+        announcements.into_iter().take(MEMBERS_MAX).try_for_each(|data| self.take_announcement(data.into(), None))
+    }
+
+    /// Takes over an announcement that is newer than the one known: the network dials the member there, and a bank keeps a path to each
+    /// of an institution's addresses.
+    fn take_announcement(&mut self, data: Vec<u8>, by: Option<&MemberId>) -> Result<(), NodeError> {
+        let signed = match self.read_announcement(data, by) {
+            Ok(signed) => signed,
+            // One that was handed on may be signed by a key that is not known here yet; it is asked for again.
+            Err(violation) if by.is_none() => {
+                tracing::debug!(%violation, "an announcement that does not hold here");
+                return Ok(());
+            }
             Err(violation) => {
-                tracing::warn!(%member, %violation, "an announcement that does not hold");
-                return;
+                tracing::warn!(member = ?by, %violation, "an announcement that does not hold");
+                return Ok(());
             }
         };
-        let known = self.announced.get(&member).copied().unwrap_or(0);
-        if announcement.serial <= known {
-            return;
+        let announcement = signed.record().clone();
+        let member = announcement.member.clone();
+        let known = self.announced.get(&member).map_or(0, |known| known.serial);
+        if announcement.serial <= known || member == self.settings.member.id {
+            return Ok(());
         }
-        self.announced.insert(member.clone(), announcement.serial);
-        let role = self.settings.registry.member(&member).map(|member| member.role);
+        tracing::info!(
+            %member, paths = announcement.paths.len(), addresses = announcement.addresses.len(), "announced its addresses"
+        );
+        self.store.keep_announcement(&member, signed.bytes())?;
+        self.announced.insert(member.clone(), announcement);
+        self.set_peers();
+        self.set_paths(&member);
+        Ok(())
+    }
+
+    /// A bank keeps a path to each of the addresses that an institution announced.
+    pub(super) fn set_paths(&self, member: &MemberId) {
+        let role = self.state.ledger().registry().member(member).map(|member| member.role);
+        let (Some(announcement), Some(peer)) = (self.announced.get(member), self.peers.get(member).copied()) else {
+            return;
+        };
         if self.bank.is_none() || role != Some(Role::Institution) {
             return;
         }
@@ -72,8 +118,7 @@ impl Node {
             }
         };
         let paths: Vec<PathAddress> = announcement.paths.iter().filter_map(parse).collect();
-        tracing::info!(%member, paths = paths.len(), "announced its addresses");
-        let net = self.net.clone();
+        let (net, member) = (self.net.clone(), member.clone());
         self.runtime.spawn(async move {
             if let Err(e) = net.set_paths(peer, paths).await {
                 tracing::warn!(%member, error = %chain(&e), "its paths cannot be used");
@@ -81,14 +126,37 @@ impl Node {
         });
     }
 
-    fn read_announcement(&self, member: &MemberId, data: Vec<u8>) -> Result<Announcement, Violation> {
-        let signed: Signed<Announcement> = Signed::decode(data)?;
-        validate::verify_announcement(&signed, &self.settings.registry)?;
-        let record = signed.record();
-        if record.member != *member {
-            let rule = stemma_chain_format::error::Rule::Signer;
-            return Err(Violation::new(rule, "announcement.member", member, &record.member));
+    /// Asks the connected peers in turn where the others are.
+    pub(super) fn ask_addresses(&mut self) {
+        let connected = self.net.connected();
+        self.asked_peers = self.asked_peers.wrapping_add(1);
+        let turn = self.asked_peers.checked_rem(connected.len()).unwrap_or(0);
+        if let Some(peer) = connected.get(turn) {
+            self.ask_addresses_of(*peer);
         }
-        Ok(record.clone())
+    }
+
+    pub(super) fn ask_addresses_of(&self, peer: PeerId) {
+        let (net, events) = (self.net.clone(), self.events.clone());
+        self.runtime.spawn(async move {
+            let answer = net.request(peer, Protocol::Sync, SyncQuestion::Announcements.encode()).await;
+            let told =
+                answer.map_err(|e| chain(&e)).and_then(|bytes| told_announcements(&bytes).map_err(|e| chain(&e)));
+            match told {
+                Ok(announcements) => drop(events.send(Event::Announcements(announcements)).await),
+                Err(error) => tracing::debug!(%peer, %error, "a peer did not tell where others are"),
+            }
+        });
+    }
+
+    fn read_announcement(&self, data: Vec<u8>, by: Option<&MemberId>) -> Result<Signed<Announcement>, Violation> {
+        let signed: Signed<Announcement> = Signed::decode(data)?;
+        validate::verify_announcement(&signed, self.state.ledger().registry())?;
+        match by {
+            Some(by) if signed.record().member != *by => {
+                Err(Violation::new(Rule::Signer, "announcement.member", by, &signed.record().member))
+            }
+            _ => Ok(signed),
+        }
     }
 }

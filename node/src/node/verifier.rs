@@ -12,7 +12,7 @@ use stemma_chain_format::record::Signed;
 use stemma_chain_format::registry::Registry;
 use stemma_chain_format::request::Request;
 use stemma_chain_format::validate::{verify_endorsements, verify_entries};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::event::{Event, Verified};
 
@@ -62,13 +62,16 @@ impl Verifier {
 }
 
 /// Starts the thread.
-pub(super) fn start(registry: Registry, events: mpsc::Sender<Event>) -> Result<Verifier, std::io::Error> {
+pub(super) fn start(
+    registry: watch::Receiver<Arc<Registry>>,
+    events: mpsc::Sender<Event>,
+) -> Result<Verifier, std::io::Error> {
     let (jobs, waiting) = blocking::channel();
     std::thread::Builder::new().name("verify".into()).spawn(move || run(&registry, &waiting, &events))?;
     Ok(Verifier(jobs))
 }
 
-fn run(registry: &Registry, waiting: &blocking::Receiver<Job>, events: &mpsc::Sender<Event>) {
+fn run(registry: &watch::Receiver<Arc<Registry>>, waiting: &blocking::Receiver<Job>, events: &mpsc::Sender<Event>) {
     let mut seen = Seen::default();
     while let Ok(first) = waiting.recv() {
         let mut jobs = vec![first];
@@ -77,7 +80,8 @@ fn run(registry: &Registry, waiting: &blocking::Receiver<Job>, events: &mpsc::Se
         {
             jobs.push(job);
         }
-        for verified in check(jobs, registry, &mut seen) {
+        let registry = Arc::clone(&registry.borrow());
+        for verified in check(jobs, &registry, &mut seen) {
             if events.blocking_send(Event::Verified(verified)).is_err() {
                 return;
             }

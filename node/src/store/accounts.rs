@@ -5,12 +5,12 @@ use stemma_chain_format::account::AccountState;
 use stemma_chain_format::cbor;
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::endorsement::{Credit, Endorsement};
+use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::ledger::{Account, Ledger, Parts};
 use stemma_chain_format::lineage::Listed;
 use stemma_chain_format::member::MemberId;
-use stemma_chain_format::registry::Registry;
 use stemma_consensus::state::CommittedBlock;
 
 use super::{Place, Store, StoreError, activity, book, positions, short, tables};
@@ -101,7 +101,7 @@ fn write_entries(txn: &WriteTransaction, committed: &CommittedBlock<'_>, owner: 
                 listings.insert(instrument.as_str(), short(&entry.id().0))?;
                 continue;
             }
-            Entry::Issuance(_) => continue,
+            Entry::Issuance(_) | Entry::Governance(_) => continue,
         };
         if let Some(number) = numbers.get(&account.0)?.map(|value| value.value()) {
             lineages.insert((number, sequence), (height, index))?;
@@ -111,18 +111,24 @@ fn write_entries(txn: &WriteTransaction, committed: &CommittedBlock<'_>, owner: 
 }
 
 impl Store {
-    /// The ledger as the last committed block left it; its root must be the one that the block certifies.
+    /// The ledger as the last committed block left it; its roots must be those that the block certifies.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] where the stored balances do not give the certified root.
-    pub fn load_ledger(&self, registry: Registry, created_ms: u64) -> Result<Ledger, StoreError> {
+    /// [`StoreError::Damaged`] where the stored balances or members do not give the certified root.
+    pub fn load_ledger(&self, genesis: &GenesisFile) -> Result<Ledger, StoreError> {
+        let registry = self.registry(genesis)?;
         let Some(last) = self.last_block()? else {
-            return Ok(Ledger::genesis(registry, created_ms));
+            return Ok(Ledger::genesis(registry, genesis.genesis().created_ms));
         };
         let header = last.block.header;
         let head =
             stemma_chain_format::ledger::Head { height: header.height, block: header.id(), time_ms: header.time_ms };
         let parts = Parts { accounts: self.load_accounts()?, listings: self.listings()?, positions: self.positions()? };
+        let (expected, found) = (header.registry_root, registry.root());
+        if expected != found {
+            let what = format!("members give the root {found}, block {} certifies {expected}", header.height);
+            return Err(StoreError::Damaged(what));
+        }
         let ledger = Ledger::from_parts(registry, parts, head);
         let (expected, found) = (header.accounts_root, ledger.root());
         if expected != found {

@@ -6,7 +6,7 @@ use stemma_chain_format::hash::Link;
 use stemma_consensus::state::CommittedBlock;
 use stemma_consensus::sync::{EntryBytes, SyncedBlock};
 
-use super::{Store, StoreError, accounts, short, tables, wal};
+use super::{Store, StoreError, accounts, registry, short, tables, wal};
 
 /// Where an entry stands: height, and index in the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,7 @@ impl Store {
         txn.open_table(tables::BLOCKS)?.insert(height, stored.encode().as_slice())?;
         index_entries(&txn, committed)?;
         accounts::write_changes(&txn, committed, &self.owner)?;
+        registry::write(&txn, committed)?;
         wal::clear_below(&txn, height.saturating_add(1))?;
         Ok(txn.commit()?)
     }

@@ -13,6 +13,7 @@ mod outbox;
 mod positions;
 mod prices;
 mod referrals;
+mod registry;
 mod snapshot;
 mod tables;
 mod verifiers;
@@ -86,7 +87,7 @@ impl StoreError {
 }
 
 /// The version of the tables' layout.
-const LAYOUT_VERSION: u32 = 4;
+const LAYOUT_VERSION: u32 = 5;
 
 /// The store. Clones share it; reads see the last committed transaction and never wait for a write.
 #[derive(Clone)]
@@ -164,6 +165,25 @@ impl Store {
     pub fn keep_evidence(&self, proof: &[u8]) -> Result<(), StoreError> {
         let txn = self.begin()?;
         txn.open_table(tables::EVIDENCE)?.insert(short(&Digest::of(proof).0), proof)?;
+        Ok(txn.commit()?)
+    }
+
+    /// A member's last announcement of its addresses, as it was stored.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn announcements(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        let announcements = self.read()?.open_table(tables::ANNOUNCEMENTS)?;
+        announcements.iter()?.map(|row| Ok(row?.1.value().to_vec())).collect()
+    }
+
+    /// Stores a member's announcement of its addresses.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn keep_announcement(&self, member: &MemberId, envelope: &[u8]) -> Result<(), StoreError> {
+        let txn = self.begin()?;
+        txn.open_table(tables::ANNOUNCEMENTS)?.insert(member.as_str(), envelope)?;
         Ok(txn.commit()?)
     }
 

@@ -29,6 +29,13 @@ pub(super) const SETTLEMENTS: TableDefinition<'static, (u64, u128, u64, u32), ()
 /// Instrument → half of its listing's id.
 pub(super) const LISTINGS: TableDefinition<'static, &str, u128> = TableDefinition::new("listings");
 
+/// Height → CBOR member registry that is in force from there on. Its root stands in the header of the block before.
+pub(super) const REGISTRIES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("registries");
+/// Height → CBOR `[[governance record, …], [header, certificate]]` of a block that holds governance records.
+pub(super) const TRUST: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("trust");
+/// Member → its last announcement of addresses, a signed envelope.
+pub(super) const ANNOUNCEMENTS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("announcements");
+
 /// Order of writing → (height, log entry) of consensus.
 pub(super) const WAL: TableDefinition<'static, u64, (u64, &[u8])> = TableDefinition::new("wal");
 
@@ -99,6 +106,9 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(POSITIONS)?;
     txn.open_table(SETTLEMENTS)?;
     txn.open_table(LISTINGS)?;
+    txn.open_table(REGISTRIES)?;
+    txn.open_table(TRUST)?;
+    txn.open_table(ANNOUNCEMENTS)?;
     txn.open_table(WAL)?;
     txn.open_table(EVIDENCE)?;
     txn.open_table(ORDERS)?;

@@ -83,6 +83,34 @@ pub struct IdentityWrites<'w> {
     pub attempts: Vec<(&'w str, Option<&'w [u8]>)>,
 }
 
+impl Store {
+    /// All verifiers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn all_verifiers(&self) -> Result<Vec<VerifierRow>, StoreError> {
+        let verifiers = self.read()?.open_table(tables::VERIFIERS)?;
+        let decode = |bytes: &[u8]| cbor::decode(bytes, "verifier", ROW_BYTES_MAX).map_err(StoreError::damaged);
+        verifiers.iter()?.map(|row| decode(row?.1.value())).collect()
+    }
+
+    /// Writes verifiers that were sealed anew, and a note of by which key, at once.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then all is as it was.
+    pub fn reseal(&self, rows: &[VerifierRow], note: &str, sealed_by: &str) -> Result<(), StoreError> {
+        let txn = self.begin()?;
+        {
+            let mut verifiers = txn.open_table(tables::VERIFIERS)?;
+            for row in rows {
+                verifiers.insert((row.account.0, row.kind.as_str()), cbor::encode(row).as_slice())?;
+            }
+            txn.open_table(tables::META)?.insert(note, sealed_by)?;
+        }
+        Ok(txn.commit()?)
+    }
+}
+
 impl IdentityWrites<'_> {
     pub(super) fn is_empty(&self) -> bool {
         self.put.is_empty() && self.removed.is_empty() && self.log.is_empty() && self.attempts.is_empty()

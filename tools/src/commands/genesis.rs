@@ -171,6 +171,7 @@ struct ParametersJson {
     block_entries_max: u32,
     clock_drift_ms_max: u64,
     expiry_blocks_max: u64,
+    approval_percent: u8,
 }
 
 /// One founder's signature on a draft.
@@ -294,6 +295,7 @@ fn show(path: &Path, output: &Output) -> Result<(), CliError> {
         ("Entries in a block", format!("at most {}", parameters.block_entries_max)),
         ("Clock drift", format!("at most {} ms", parameters.clock_drift_ms_max)),
         ("Expiry", format!("at most {} blocks ahead", parameters.expiry_blocks_max)),
+        ("Approval", format!("{} percent of the voting power", parameters.approval_percent)),
     ]);
     for member in &genesis.members {
         let Member { id, role, name, member_key, power, .. } = member;
@@ -333,27 +335,29 @@ impl MemberJson {
 
 impl DraftJson {
     fn of(genesis: &Genesis) -> Self {
-        let Parameters { block_entries_max, clock_drift_ms_max, expiry_blocks_max } = genesis.parameters;
+        let Parameters { block_entries_max, clock_drift_ms_max, expiry_blocks_max, approval_percent } =
+            genesis.parameters;
         Self {
             format: genesis.format,
             name: genesis.name.clone(),
             created_ms: genesis.created_ms,
             members: genesis.members.iter().map(MemberJson::of).collect(),
-            parameters: ParametersJson { block_entries_max, clock_drift_ms_max, expiry_blocks_max },
+            parameters: ParametersJson { block_entries_max, clock_drift_ms_max, expiry_blocks_max, approval_percent },
         }
     }
 }
 
 fn read_draft(path: &Path) -> Result<Genesis, CliError> {
     let draft: DraftJson = read_json(path, "a genesis draft")?;
-    let ParametersJson { block_entries_max, clock_drift_ms_max, expiry_blocks_max } = draft.parameters;
+    let ParametersJson { block_entries_max, clock_drift_ms_max, expiry_blocks_max, approval_percent } =
+        draft.parameters;
     let members: Result<Vec<_>, _> = draft.members.iter().map(MemberJson::parse).collect();
     let genesis = Genesis {
         format: draft.format,
         name: draft.name,
         created_ms: draft.created_ms,
         members: members.map_err(|error| named(path, &error))?,
-        parameters: Parameters { block_entries_max, clock_drift_ms_max, expiry_blocks_max },
+        parameters: Parameters { block_entries_max, clock_drift_ms_max, expiry_blocks_max, approval_percent },
     };
     genesis.check().map_err(|violation| broken(&format!("{} is not a valid draft", path.display()), &violation))?;
     Ok(genesis)

@@ -251,6 +251,7 @@ fn node_config(part: &Part, ports: &BTreeMap<String, Ports>) -> Result<NodeConfi
     let is_institution = part.role == Role::Institution;
     let replay = is_institution.then(|| PricesConfig::replay(PathBuf::from("../../market.csv")));
     Ok(NodeConfig {
+        join: None,
         member: part.id.to_owned(),
         genesis: PathBuf::from("../../genesis.stemma"),
         data: PathBuf::from("data"),
@@ -259,6 +260,9 @@ fn node_config(part: &Part, ports: &BTreeMap<String, Ports>) -> Result<NodeConfi
             network: PathBuf::from("keys/network.pem"),
             validator: (part.power > 0).then(|| PathBuf::from("keys/validator.pem")),
             passphrase_file: Some(PathBuf::from("passphrase")),
+            next_member: None,
+            next_network: None,
+            next_validator: None,
         },
         http: HttpConfig {
             listen: ([127, 0, 0, 1], own.http).into(),

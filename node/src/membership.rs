@@ -1,0 +1,171 @@
+//! What a node is to the network, by the registry as it stands: the member, how it stands, and which of the configured keys are in use.
+//!
+//! When a governance record changes the member, the node takes up the change at the height that the record names: everything above the
+//! store is built anew from what this file says.
+
+use ed25519_dalek::SigningKey;
+use stemma_chain_format::genesis::GenesisFile;
+use stemma_chain_format::governance::{Change, Governance};
+use stemma_chain_format::keys::PublicKey;
+use stemma_chain_format::member::{KeyUse, Member, MemberId, MemberStatus};
+use stemma_chain_format::registry::{Registration, Registry};
+use stemma_keystore::{Passphrase, Purpose, SecretKey, read_key_file};
+use stemma_node_api::config::{KeyFiles, NodeConfig};
+use zeroize::Zeroizing;
+
+use crate::config::{ConfigError, Told};
+
+/// The opened keys of each use: the one in use, and the one to come.
+pub struct Keys {
+    member: Vec<SecretKey>,
+    network: Vec<SecretKey>,
+    validator: Vec<SecretKey>,
+}
+
+/// How a node's member stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It acts by its role.
+    Active,
+    /// It is going to be a member; until then its node follows.
+    Coming,
+    /// It may not act: its node follows.
+    Suspended,
+    /// It has left.
+    Removed,
+}
+
+impl Standing {
+    /// The standing as text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Coming => "coming",
+            Self::Suspended => "suspended",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// Everything a node works with until the registry changes its member.
+pub struct Settings {
+    /// The configuration, its paths made absolute.
+    pub config: NodeConfig,
+    /// The genesis.
+    pub genesis: GenesisFile,
+    /// The registry that says all this.
+    pub registry: Registry,
+    /// The member that this node belongs to.
+    pub member: Member,
+    /// How it stands.
+    pub standing: Standing,
+    /// Signs the member's records.
+    pub member_key: SigningKey,
+    /// Every member key at hand, also one that is not in use.
+    pub member_keys: Vec<SigningKey>,
+    /// The node's network identity.
+    pub network_seed: Zeroizing<[u8; 32]>,
+    /// Signs votes, for a member with a vote.
+    pub validator_key: Option<SigningKey>,
+    /// What operators' calls must carry.
+    pub operator_token: Zeroizing<String>,
+}
+
+impl Keys {
+    /// Opens the configured key files.
+    ///
+    /// # Errors
+    /// [`ConfigError::Key`].
+    pub fn open(files: &KeyFiles, passphrase: &Passphrase) -> Result<Self, ConfigError> {
+        let open = |paths: [Option<&std::path::PathBuf>; 2], purpose| -> Result<Vec<SecretKey>, ConfigError> {
+            let open = |path| read_key_file(path, passphrase, purpose);
+            let opened = paths.into_iter().flatten().map(|path| open(path)).collect::<Result<_, _>>();
+            opened.map_err(|source| ConfigError::Key { purpose, source })
+        };
+        Ok(Self {
+            member: open([Some(&files.member), files.next_member.as_ref()], Purpose::Member)?,
+            network: open([Some(&files.network), files.next_network.as_ref()], Purpose::Network)?,
+            validator: open([files.validator.as_ref(), files.next_validator.as_ref()], Purpose::Validator)?,
+        })
+    }
+
+    /// The key that the registry names, among those that are configured.
+    fn chosen(&self, purpose: Purpose, expected: &PublicKey, member: &Member) -> Result<&SecretKey, ConfigError> {
+        let keys = match purpose {
+            Purpose::Network => &self.network,
+            Purpose::Validator => &self.validator,
+            Purpose::Member | Purpose::Account => &self.member,
+        };
+        keys.iter().find(|key| key.public_key() == expected.0).ok_or_else(|| {
+            let found: Vec<String> = keys.iter().map(|key| PublicKey(key.public_key()).to_string()).collect();
+            let found = if found.is_empty() { "not configured".to_owned() } else { found.join(" or ") };
+            let (member, expected) = (member.id.to_string(), expected.to_string());
+            ConfigError::OtherKey { purpose, member, expected, found }
+        })
+    }
+}
+
+impl Told {
+    /// What the registry makes of the member that the configuration names.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoMember`], or [`ConfigError::OtherKey`] where no configured key is the member's.
+    pub fn take_up(&self, registry: Registry) -> Result<Settings, ConfigError> {
+        let (member, standing) = self.stand(&registry)?;
+        let choose = |purpose, expected: &PublicKey| self.keys.chosen(purpose, expected, &member);
+        let member_key = choose(Purpose::Member, &member.member_key)?.signing_key().clone();
+        let network_key = choose(Purpose::Network, &member.network_key)?;
+        let network_seed = Zeroizing::new(network_key.signing_key().to_bytes());
+        let validator_key = match &member.validator_key {
+            Some(expected) => Some(choose(Purpose::Validator, expected)?.signing_key().clone()),
+            None => None,
+        };
+        Ok(Settings {
+            config: self.config.clone(),
+            genesis: self.genesis.clone(),
+            registry,
+            member,
+            standing,
+            member_key,
+            member_keys: self.keys.member.iter().map(|key| key.signing_key().clone()).collect(),
+            network_seed,
+            validator_key,
+            operator_token: self.operator_token.clone(),
+        })
+    }
+
+    fn stand(&self, registry: &Registry) -> Result<(Member, Standing), ConfigError> {
+        if let Some(Registration { member, status }) = registry.registration(&self.member) {
+            let standing = match status {
+                MemberStatus::Active => Standing::Active,
+                MemberStatus::Suspended => Standing::Suspended,
+                MemberStatus::Removed => Standing::Removed,
+            };
+            return Ok((member.clone(), standing));
+        }
+        let scheduled = registry.scheduled().iter().flat_map(|scheduled| &scheduled.changes);
+        let joins = self.join.iter().flat_map(|record: &Governance| &record.changes);
+        let admitted = scheduled.chain(joins).find_map(|change| match change {
+            Change::Admit(member) if member.id == self.member => Some(member.clone()),
+            _ => None,
+        });
+        admitted.map(|member| (member, Standing::Coming)).ok_or_else(|| {
+            let known: Vec<String> = registry.members().map(|m| m.id.to_string()).collect();
+            ConfigError::NoMember { member: self.member.to_string(), known: known.join(", ") }
+        })
+    }
+}
+
+/// Whether two registries say something else of a member: its role, standing, power or keys.
+pub fn differs(before: &Registry, after: &Registry, member: &MemberId) -> bool {
+    before.registration(member) != after.registration(member)
+}
+
+/// The key of a use to which a member is going to change.
+pub fn coming_key(registry: &Registry, member: &MemberId, used: KeyUse) -> Option<PublicKey> {
+    let changes = registry.scheduled().iter().flat_map(|scheduled| &scheduled.changes);
+    changes.into_iter().find_map(|change| match change {
+        Change::Rotate(id, of, key) if id == member && *of == used => Some(*key),
+        _ => None,
+    })
+}
