@@ -22,6 +22,7 @@ pub mod cli;
 pub mod commands;
 pub mod customer;
 pub mod error;
+pub mod file_signature;
 pub mod files;
 pub mod identity;
 pub mod keys;
