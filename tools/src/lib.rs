@@ -24,8 +24,10 @@ pub mod customer;
 pub mod error;
 pub mod file_signature;
 pub mod files;
+pub mod founding;
 pub mod identity;
 pub mod keys;
+pub mod member_entry;
 pub mod node;
 pub mod output;
 pub mod passphrase;
@@ -73,6 +75,9 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, CliError> {
         Command::Trade(args) => block_on(commands::trade::run(args, output))?,
         Command::Audit(args) => block_on(commands::audit::run(args, output))?,
         Command::Sandbox(args) => block_on(commands::sandbox::run(args, output))?,
+        Command::Testnet(args) => commands::testnet::run(&args, output),
+        Command::Completions(args) => commands::completions::run(&args, output),
+        Command::Man(args) => commands::man::run(&args, output),
     }
 }
 
