@@ -161,10 +161,10 @@ pub fn combine(shares: &[Share]) -> Result<SecretKey, CombineError> {
     let first = shares.first().ok_or(CombineError::None)?;
     let mut indices = BTreeSet::new();
     for (place, share) in shares.iter().enumerate() {
-        if (share.key_id, share.purpose) != (first.key_id, first.purpose) {
+        if share.key_id != first.key_id {
             return Err(CombineError::OtherKey { one: first.key_id(), other: share.key_id(), place });
         }
-        if (share.set, share.threshold, share.count) != (first.set, first.threshold, first.count) {
+        if !share.is_of_the_set_of(first) {
             let (key, one, other) = (first.key_id(), first.set(), share.set());
             return Err(CombineError::OtherSet { key, one, other, place });
         }
@@ -275,6 +275,11 @@ impl Share {
             value: Zeroizing::new(value),
             public_key: field(text, "Public-Key").map(str::to_owned),
         })
+    }
+
+    fn is_of_the_set_of(&self, other: &Self) -> bool {
+        let common = |share: &Self| (share.set, share.purpose, share.threshold, share.count);
+        common(self) == common(other)
     }
 
     fn encode(&self) -> Zeroizing<Vec<u8>> {

@@ -49,7 +49,7 @@ enum GenesisCommand {
     Sign(sign::Args),
     /// Join a draft and all founders' signatures into the genesis file
     Assemble(assemble::Args),
-    /// Check a draft or a genesis file, and show all of it
+    /// Check an entry, a draft or a genesis file, and show all of it
     Show(show::Args),
 }
 

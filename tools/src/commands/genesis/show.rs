@@ -1,4 +1,4 @@
-//! `stemma genesis show`: a draft or a genesis file.
+//! `stemma genesis show`: an entry, a draft or a genesis file.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use stemma_chain_format::member::Member;
 use crate::error::CliError;
 use crate::files;
 use crate::founding::{Draft, PARAMETERS, ParametersJson, digest};
+use crate::member_entry::MemberEntry;
 use crate::node::broken;
 use crate::output::{Output, pairs};
 
@@ -19,7 +20,7 @@ use crate::output::{Output, pairs};
     Example:\n  stemma genesis show draft.json\n  stemma genesis show genesis.stemma"
 )]
 pub(super) struct Args {
-    /// The draft or genesis file; `-` is standard input
+    /// The entry, draft or genesis file; `-` is standard input
     file: PathBuf,
 }
 
@@ -38,6 +39,15 @@ struct Report {
     parameters: ParametersJson,
 }
 
+/// What is printed of one entry.
+#[derive(Serialize)]
+struct EntryReport {
+    kind: &'static str,
+    network: String,
+    #[serde(flatten)]
+    member: MemberReport,
+}
+
 #[derive(Serialize)]
 struct MemberReport {
     id: String,
@@ -52,12 +62,33 @@ struct MemberReport {
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     let bytes = files::read(&args.file)?;
+    if is_entry(&bytes) {
+        return entry(&args.file, &bytes, output);
+    }
     // A genesis file is CBOR and begins with a tag; a draft is JSON.
     if bytes.trim_ascii_start().starts_with(b"{") {
         draft(&args.file, &bytes, output)
     } else {
         genesis(&args.file, bytes, output)
     }
+}
+
+/// Whether this is the JSON of an entry, not of a draft: an entry has keys of its own.
+fn is_entry(bytes: &[u8]) -> bool {
+    let json: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+    json.is_some_and(|json| json.get("member_key").is_some())
+}
+
+fn entry(path: &Path, bytes: &[u8], output: &Output) -> Result<(), CliError> {
+    let entry = MemberEntry::parse(bytes).map_err(|error| {
+        CliError::no(format!("{} is not a valid entry of a member", path.display())).caused_by(&error)
+    })?;
+    let report =
+        EntryReport { kind: "entry", network: entry.network().to_owned(), member: MemberReport::of(entry.member()) };
+    let mut text =
+        pairs(&[("Entry", "signed by all of its keys, all verified".to_owned()), ("For", entry.network().to_owned())]);
+    text.push_str(&member_text(entry.member()));
+    output.data(&report, &text)
 }
 
 fn draft(path: &Path, bytes: &[u8], output: &Output) -> Result<(), CliError> {
@@ -101,12 +132,17 @@ fn text(heading: &[(&'static str, String)], genesis: &Genesis) -> String {
         text.push_str(&format!("  {:<19} {} ({})\n", known.name, known.value(&genesis.parameters), known.meaning));
     }
     for member in &genesis.members {
-        let Member { id, role, name, member_key, network_key, validator_key, power } = member;
-        text.push_str(&format!("\n{id}: {role}, {name}, power {power}\n"));
-        text.push_str(&format!("  member    {member_key}\n  network   {network_key}\n"));
-        if let Some(key) = validator_key {
-            text.push_str(&format!("  validator {key}\n"));
-        }
+        text.push_str(&member_text(member));
+    }
+    text
+}
+
+fn member_text(member: &Member) -> String {
+    let Member { id, role, name, member_key, network_key, validator_key, power } = member;
+    let mut text =
+        format!("\n{id}: {role}, {name}, power {power}\n  member    {member_key}\n  network   {network_key}\n");
+    if let Some(key) = validator_key {
+        text.push_str(&format!("  validator {key}\n"));
     }
     text
 }
