@@ -45,10 +45,12 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make and show keys
+    /// Make keys, show them, move them, keep copies of them, sign files with them
     Key(commands::key::Args),
     /// Make a network's genesis file, signed by every founder
     Genesis(commands::genesis::Args),
+    /// Resolve who is a member, with which keys, power, parameters and version: propose, sign, submit
+    Gov(commands::gov::Args),
     /// Show accounts, and service them: open, fund, pay out, freeze, close, rotate keys
     Account(commands::account::Args),
     /// Enrol and remove customers' identities, as a bank's operator
@@ -69,6 +71,12 @@ pub enum Command {
     Audit(commands::audit::Args),
     /// Run a whole network on this machine and replay orders over real prices
     Sandbox(commands::sandbox::Args),
+    /// Make a network for trials: members, keys, genesis and node folders
+    Testnet(commands::testnet::Args),
+    /// Print what a shell needs to complete commands
+    Completions(commands::completions::Args),
+    /// Write the manual, one page for each command
+    Man(commands::man::Args),
 }
 
 /// The folder of the tool's own files: as given, otherwise `.stemma` in the user's home. It need not exist.

@@ -22,9 +22,12 @@ pub mod cli;
 pub mod commands;
 pub mod customer;
 pub mod error;
+pub mod file_signature;
 pub mod files;
+pub mod founding;
 pub mod identity;
 pub mod keys;
+pub mod member_entry;
 pub mod node;
 pub mod output;
 pub mod passphrase;
@@ -62,6 +65,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, CliError> {
     match cli.command {
         Command::Key(args) => commands::key::run(args, output),
         Command::Genesis(args) => commands::genesis::run(args, output),
+        Command::Gov(args) => block_on(commands::gov::run(args, output))?,
         Command::Account(args) => block_on(commands::account::run(args, output))?,
         Command::Identity(args) => block_on(commands::identity::run(args, output))?,
         Command::Instrument(args) => block_on(commands::instrument::run(args, output))?,
@@ -72,6 +76,9 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, CliError> {
         Command::Trade(args) => block_on(commands::trade::run(args, output))?,
         Command::Audit(args) => block_on(commands::audit::run(args, output))?,
         Command::Sandbox(args) => block_on(commands::sandbox::run(args, output))?,
+        Command::Testnet(args) => commands::testnet::run(&args, output),
+        Command::Completions(args) => commands::completions::run(&args, output),
+        Command::Man(args) => commands::man::run(&args, output),
     }
 }
 

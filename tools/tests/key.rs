@@ -1,5 +1,5 @@
 //! What a transcript can't show: streams, descriptors, JSON taken apart, the file that is left.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -92,4 +92,39 @@ fn no_colours_off_a_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let output = stemma(folder.path(), &["key", "show", "absent.pem"]).output().unwrap();
     assert!(!output.stderr.contains(&0x1b));
+}
+
+/// Who has no `stemma` checks a signature with openssl, as tools/FORMATS.md says.
+#[test]
+fn openssl_checks_a_signature_on_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = stemma(folder.path(), arguments).env("STEMMA_PASSPHRASE", "a passphrase of many words").output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    fs::write(folder.path().join("file"), vec![7; 3_000_000]).unwrap();
+    run(&["key", "new", "--purpose", "member", "--out", "key.pem"]);
+    run(&["key", "sign", "file", "--key", "key.pem"]);
+    run(&["key", "export", "key.pem", "--public", "--format", "pkcs8", "--out", "pub.pem"]);
+    // As with `head -n 5 file.sig > signed` and `sed -n 's/^signature: //p' file.sig | xxd -r -p > bytes`.
+    let openssl = || {
+        let text = fs::read_to_string(folder.path().join("file.sig")).unwrap();
+        let (signed, signature) = text.trim_end().split_once("signature: ").unwrap();
+        fs::write(folder.path().join("signed"), signed).unwrap();
+        fs::write(folder.path().join("bytes"), hex::decode(signature).unwrap()).unwrap();
+        let arguments = "pkeyutl -verify -rawin -pubin -inkey pub.pem -in signed -sigfile bytes";
+        let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder.path()).output();
+        output.expect("this test needs openssl: .ci/run installs it")
+    };
+    let good = openssl();
+    assert!(
+        good.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&good.stdout),
+        String::from_utf8_lossy(&good.stderr)
+    );
+    let text = fs::read_to_string(folder.path().join("file.sig")).unwrap();
+    fs::write(folder.path().join("file.sig"), text.replace("member", "account")).unwrap();
+    assert!(!openssl().status.success());
 }

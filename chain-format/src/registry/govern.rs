@@ -19,17 +19,33 @@ impl Registry {
     /// it would break a rule: by itself, or together with what is scheduled.
     pub fn plan(&self, signed: &Cosigned<Governance>, height: u64) -> Result<Self, Violation> {
         let record = signed.record();
-        same(Rule::Sequence, "governance.number", &self.summary.number.saturating_add(1), &record.number)?;
-        same(Rule::Sequence, "governance.parent", &self.summary.head, &record.parent)?;
-        let (first, last) = (height.saturating_add(1), height.saturating_add(EFFECTIVE_BLOCKS_MAX));
-        let timely = (first..=last).contains(&record.effective);
-        ensure(timely, Rule::Expiry, "governance.effective", format!("{first} to {last}"), record.effective)?;
+        self.follows(record, height)?;
         self.is_approved(record, &signed.signers().copied().collect())?;
         let mut next = self.clone();
         (next.summary.number, next.summary.head) = (record.number, signed.link());
         next.schedule(record)?;
         next.clone().try_advance(u64::MAX)?;
         Ok(next)
+    }
+
+    /// Whether a record that a block at `height` commits would hold, once enough have signed it: for whoever drafts one.
+    ///
+    /// # Errors
+    /// As [`Self::plan`], but for signatures.
+    pub fn tries(&self, record: &Governance, height: u64) -> Result<(), Violation> {
+        self.follows(record, height)?;
+        let mut next = self.clone();
+        next.schedule(record)?;
+        next.try_advance(u64::MAX)
+    }
+
+    /// The record is the next one, and takes effect in time.
+    fn follows(&self, record: &Governance, height: u64) -> Result<(), Violation> {
+        same(Rule::Sequence, "governance.number", &self.summary.number.saturating_add(1), &record.number)?;
+        same(Rule::Sequence, "governance.parent", &self.summary.head, &record.parent)?;
+        let (first, last) = (height.saturating_add(1), height.saturating_add(EFFECTIVE_BLOCKS_MAX));
+        let timely = (first..=last).contains(&record.effective);
+        ensure(timely, Rule::Expiry, "governance.effective", format!("{first} to {last}"), record.effective)
     }
 
     /// The registry in force at a height: all that was scheduled up to it has taken effect.

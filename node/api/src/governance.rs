@@ -1,5 +1,7 @@
 //! The network's members, parameters and version, and what changes them, as JSON: what the API shows, and what `stemma gov` drafts.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use stemma_chain_format::genesis::Parameters;
 use stemma_chain_format::governance::{Change, Governance};
@@ -306,6 +308,8 @@ pub struct RegistryView {
     pub scheduled: Vec<ScheduledView>,
     /// The keys that do not count any more.
     pub retired: Vec<RetiredView>,
+    /// Base64 of the whole registry in its binary form, for programs that try a draft on it.
+    pub encoding: String,
 }
 
 /// A member and how it stands.
@@ -373,7 +377,18 @@ impl RegistryView {
             members: registry.registrations().map(registration).collect(),
             scheduled: registry.scheduled().iter().map(scheduled).collect(),
             retired: registry.retired().map(retired).collect(),
+            encoding: BASE64.encode(registry.encode()),
         }
+    }
+
+    /// The registry itself. It is what the node says: nothing here proves it.
+    ///
+    /// # Errors
+    /// The encoding is malformed.
+    pub fn registry(&self) -> Result<Registry, JsonError> {
+        let malformed = |e: &dyn std::fmt::Display| JsonError { field: "encoding", reason: e.to_string() };
+        let bytes = BASE64.decode(&self.encoding).map_err(|e| malformed(&e))?;
+        Registry::decode(&bytes).map_err(|e| malformed(&e))
     }
 }
 

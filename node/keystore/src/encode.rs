@@ -1,5 +1,6 @@
 //! A key into text.
 
+use pkcs8::der::pem::LineEnding;
 use pkcs8::pkcs5::pbes2;
 use pkcs8::{PrivateKeyInfoRef, SecretDocument};
 use zeroize::Zeroizing;
@@ -21,6 +22,23 @@ pub fn encode_encrypted_pem(
     passphrase: &Passphrase,
     cost: ScryptCost,
 ) -> Result<Zeroizing<String>, EncodeError> {
+    compose(key, ENCRYPTED, &encrypted(key, passphrase, cost)?)
+}
+
+/// Encodes a key as plain PEM. For keys that protect nothing, or that something else encrypts.
+///
+/// # Errors
+/// A failure of the libraries.
+pub fn encode_plain_pem(key: &SecretKey) -> Result<Zeroizing<String>, EncodeError> {
+    compose(key, PLAIN, &plain(key)?)
+}
+
+/// Encrypted PKCS#8.
+pub(crate) fn encrypted(
+    key: &SecretKey,
+    passphrase: &Passphrase,
+    cost: ScryptCost,
+) -> Result<SecretDocument, EncodeError> {
     let mut salt = [0; 16];
     let mut iv = [0; 16];
     getrandom::fill(&mut salt).map_err(EncodeError::Random)?;
@@ -29,19 +47,19 @@ pub fn encode_encrypted_pem(
     let params = pbes2::Parameters::generate_scrypt_aes256cbc(scrypt, &salt, iv)
         .map_err(|error| EncodeError::Encrypt(error.into()))?;
     let plain = pkcs8_v1(key);
-    let document = PrivateKeyInfoRef::try_from(plain.as_slice())
+    PrivateKeyInfoRef::try_from(plain.as_slice())
         .and_then(|info| info.encrypt_with_params(params, passphrase.as_bytes()))
-        .map_err(EncodeError::Encrypt)?;
-    compose(key, ENCRYPTED, &document)
+        .map_err(EncodeError::Encrypt)
 }
 
-/// Encodes a key as plain PEM. For keys that protect nothing, or that something else encrypts.
-///
-/// # Errors
-/// A failure of the libraries.
-pub fn encode_plain_pem(key: &SecretKey) -> Result<Zeroizing<String>, EncodeError> {
-    let document = SecretDocument::try_from(pkcs8_v1(key).as_slice()).map_err(EncodeError::Pem)?;
-    compose(key, PLAIN, &document)
+/// PKCS#8 that is not encrypted.
+pub(crate) fn plain(key: &SecretKey) -> Result<SecretDocument, EncodeError> {
+    SecretDocument::try_from(pkcs8_v1(key).as_slice()).map_err(EncodeError::Pem)
+}
+
+/// A PEM block.
+pub(crate) fn pem(label: &'static str, document: &SecretDocument) -> Result<Zeroizing<String>, EncodeError> {
+    document.to_pem(label, LineEnding::LF).map_err(EncodeError::Pem)
 }
 
 fn pkcs8_v1(key: &SecretKey) -> Zeroizing<Vec<u8>> {

@@ -1,9 +1,9 @@
 //! The text around a key: our two lines and one PEM block.
 
 use pkcs8::SecretDocument;
-use pkcs8::der::pem::LineEnding;
 use zeroize::Zeroizing;
 
+use crate::encode::pem;
 use crate::{DecodeError, EncodeError, Purpose, SecretKey};
 
 /// Label of an encrypted key.
@@ -73,7 +73,7 @@ pub(crate) fn compose(
     label: &'static str,
     document: &SecretDocument,
 ) -> Result<Zeroizing<String>, EncodeError> {
-    let block = document.to_pem(label, LineEnding::LF).map_err(EncodeError::Pem)?;
+    let block = pem(label, document)?;
     let lines = format!("{PURPOSE_LINE}: {}\n{PUBLIC_KEY_LINE}: {}\n", key.purpose(), hex::encode(key.public_key()),);
     // Reserved at once: growing would leave copies of the block behind, and it may be a plain one.
     let mut text = Zeroizing::new(String::with_capacity(lines.len().saturating_add(block.len())));

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::foreign::Form;
 use crate::{KEY_FILE_BYTES_MAX, Purpose, UnknownPurpose, passphrase::PASSPHRASE_BYTES_MAX};
 
 /// A key could not be made.
@@ -84,6 +85,19 @@ pub enum DecodeError {
         "the encryption is not PBES2 with scrypt and AES-256-CBC: convert the key with `openssl pkcs8 -topk8 -scrypt`"
     )]
     UnsupportedEncryption,
+    /// Encrypted in a way that is neither ours nor one that is imported.
+    #[error(
+        "the encryption is not PBES2 with scrypt or PBKDF2 (SHA-2) and AES-CBC: convert the key with `openssl pkcs8 -topk8 -scrypt`"
+    )]
+    WeakEncryption,
+    /// PBKDF2 runs beyond the limit, or none.
+    #[error("PBKDF2 is run {iterations} times: from 1 to {iterations_max} are accepted")]
+    Pbkdf2Limit {
+        /// What the file asks for.
+        iterations: u32,
+        /// The limit.
+        iterations_max: u32,
+    },
     /// scrypt settings beyond the limits.
     #[error("the scrypt settings are invalid or too costly (N={n}, r={r}, p={p})")]
     ScryptLimits {
@@ -123,6 +137,16 @@ pub enum WriteError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Anybody may put another file in its place.
+    #[error("everybody could replace {}: the folder {} has mode {mode:04o}; run `chmod 700 {}` or choose another", path.display(), folder.display(), folder.display())]
+    FolderOpenToAll {
+        /// The file.
+        path: PathBuf,
+        /// Its folder.
+        folder: PathBuf,
+        /// The folder's permission bits.
+        mode: u32,
     },
     /// It could not be written. Whatever was there before is still there.
     #[error("cannot write {}", path.display())]
@@ -167,6 +191,16 @@ pub enum ReadError {
         /// Its permission bits.
         mode: u32,
     },
+    /// Anybody may put another file in its place.
+    #[error("everybody may replace {}: the folder {} has mode {mode:04o}; run `chmod 700 {}`", path.display(), folder.display(), folder.display())]
+    FolderOpenToAll {
+        /// The file.
+        path: PathBuf,
+        /// Its folder.
+        folder: PathBuf,
+        /// The folder's permission bits.
+        mode: u32,
+    },
     /// Larger than any key file.
     #[error("{} is larger than {KEY_FILE_BYTES_MAX} bytes: not a key file", path.display())]
     TooLarge {
@@ -206,4 +240,98 @@ pub enum PassphraseError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// A key in another program's form could not be taken over. No text here repeats what was found: it may be secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// Looks like no form that we know.
+    #[error("this is no private key in a form that is known: PKCS#8 (PEM), OpenSSH, JWK, or the 32 bytes of a raw one")]
+    UnknownForm,
+    /// Not UTF-8.
+    #[error("this is not text")]
+    NotText,
+    /// A raw key of another length.
+    #[error("a raw key is 32 bytes, or 64 hexadecimal digits; found {found} bytes")]
+    RawLength {
+        /// What was found.
+        found: usize,
+    },
+    /// Not PKCS#8, or not decrypted.
+    #[error("the PKCS#8 file can't be used")]
+    Pkcs8(#[source] DecodeError),
+    /// Not OpenSSH's form.
+    #[error("the OpenSSH file can't be used")]
+    OpenSsh(#[source] ssh_key::Error),
+    /// bcrypt runs beyond the limit.
+    #[error("bcrypt is run {rounds} times: at most {rounds_max} are accepted")]
+    BcryptLimit {
+        /// What the file asks for.
+        rounds: u32,
+        /// The limit.
+        rounds_max: u32,
+    },
+    /// Not the JSON of a key.
+    #[error("this is not the JSON of a key with kty, crv, x and d (line {line}, column {column})")]
+    Json {
+        /// Line.
+        line: usize,
+        /// Column.
+        column: usize,
+    },
+    /// A member of a JWK is malformed.
+    #[error("the member {member:?} of the JWK is not 32 bytes in base64url without padding")]
+    JwkMember {
+        /// Its name.
+        member: &'static str,
+    },
+    /// A JWK without `d`.
+    #[error("the JWK holds a public key alone: the member \"d\" is missing")]
+    JwkPublic,
+    /// Encrypted, and there is no passphrase.
+    #[error("the key is encrypted: a passphrase is needed")]
+    PassphraseNeeded,
+    /// It did not decrypt.
+    #[error("wrong passphrase, or the file is damaged")]
+    WrongPassphrase,
+    /// A key of another algorithm.
+    #[error("the key is not an Ed25519 key")]
+    NotEd25519,
+    /// The private and the public part are of two keys.
+    #[error("the private key does not belong to the public key beside it: the file is damaged or was altered")]
+    KeyMismatch,
+    /// A key for something else.
+    #[error("this is a key for the purpose {found}, and can't become one for {expected}")]
+    WrongPurpose {
+        /// What the caller wanted.
+        expected: Purpose,
+        /// What the file says.
+        found: Purpose,
+    },
+    /// It says a purpose that we don't know.
+    #[error("the purpose is not known")]
+    UnknownPurpose(#[source] UnknownPurpose),
+}
+
+/// A key could not be written in another program's form.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The form knows no encryption.
+    #[error("a key in the form {form} can't be encrypted")]
+    CannotEncrypt {
+        /// The form.
+        form: Form,
+    },
+    /// No salt could be drawn.
+    #[error("the operating system gave no randomness")]
+    Random(#[source] getrandom::Error),
+    /// PKCS#8 could not be made: our fault.
+    #[error("the key could not be written as PKCS#8")]
+    Pkcs8(#[source] EncodeError),
+    /// PEM could not be made: our fault.
+    #[error("the key could not be written as PEM")]
+    Der(#[source] pkcs8::der::Error),
+    /// OpenSSH's form could not be made: our fault.
+    #[error("the key could not be written in the form of OpenSSH")]
+    OpenSsh(#[source] ssh_key::Error),
 }

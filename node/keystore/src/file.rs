@@ -55,7 +55,19 @@ pub fn read_key_file<'a>(
     if mode & 0o077 != 0 {
         return Err(ReadError::OpenToOthers { path: path.to_owned(), mode });
     }
+    if let Some(mode) = folder_open_to_all(folder_of(path)) {
+        return Err(ReadError::FolderOpenToAll { path: path.to_owned(), folder: folder_of(path).to_owned(), mode });
+    }
     decode_pem(&text, unlock, expected).map_err(|source| ReadError::Decode { path: path.to_owned(), source })
+}
+
+/// Writes bytes that hold or restore a key, such as an export or a backup: as a key file is written, mode 0600.
+///
+/// # Errors
+/// See [`WriteError`]; what was there before is still there then.
+pub fn write_secret(path: &Path, bytes: &[u8], force: bool) -> Result<(), WriteError> {
+    refuse_existing(path, force)?;
+    write_bytes(path, bytes, force)
 }
 
 /// What a key file says about itself. **Not authenticated**: only [`read_key_file`], which decrypts
@@ -94,23 +106,49 @@ fn write_file(
     force: bool,
     encode: impl FnOnce() -> Result<Zeroizing<String>, EncodeError>,
 ) -> Result<(), WriteError> {
-    // Only to tell early, before scrypt runs. What decides is the rename below.
+    // Told before scrypt runs.
+    refuse_existing(path, force)?;
+    let text = encode().map_err(|source| WriteError::Encode { path: path.to_owned(), source })?;
+    write_bytes(path, text.as_bytes(), force)
+}
+
+/// Only to tell early. What decides is the rename.
+fn refuse_existing(path: &Path, force: bool) -> Result<(), WriteError> {
     if !force && path.symlink_metadata().is_ok() {
         return Err(WriteError::Exists { path: path.to_owned() });
     }
-    let text = encode().map_err(|source| WriteError::Encode { path: path.to_owned(), source })?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    Ok(())
+}
+
+fn write_bytes(path: &Path, bytes: &[u8], force: bool) -> Result<(), WriteError> {
+    let folder = folder_of(path);
     let folder_failed = |source| WriteError::Folder { path: folder.to_owned(), source };
     DirBuilder::new().recursive(true).mode(KEY_FOLDER_MODE).create(folder).map_err(folder_failed)?;
-    replace(path, folder, text.as_bytes(), force).map_err(|source| match source.kind() {
+    if let Some(mode) = folder_open_to_all(folder) {
+        return Err(WriteError::FolderOpenToAll { path: path.to_owned(), folder: folder.to_owned(), mode });
+    }
+    replace(path, folder, bytes, force).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists if !force => WriteError::Exists { path: path.to_owned() },
         _ => WriteError::Write { path: path.to_owned(), source },
     })?;
     // The new name is durable only when the folder is.
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(folder_failed)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// The mode of a folder in which anybody may replace the file by another. One in which everybody may write but rename only
+/// what is their own (the sticky bit) is none, nor is one that others may only read: the file itself is closed to them.
+fn folder_open_to_all(folder: &Path) -> Option<u32> {
+    const OTHERS_WRITE: u32 = 0o002;
+    const STICKY: u32 = 0o1000;
+    let mode = std::fs::metadata(folder).ok()?.permissions().mode() & 0o7777;
+    (mode & OTHERS_WRITE != 0 && mode & STICKY == 0).then_some(mode)
 }
 
 /// Writes beside the file, makes it durable, and renames. A failure leaves nothing behind.
@@ -129,8 +167,12 @@ fn replace(path: &Path, folder: &Path, bytes: &[u8], force: bool) -> io::Result<
     Ok(())
 }
 
-/// The file's text and permission bits.
-fn read_text(path: &Path) -> Result<(Zeroizing<String>, u32), ReadError> {
+/// Reads a file that holds or restores a key, with its permission bits: whoever takes a key over from elsewhere warns where
+/// others may read it. At most [`KEY_FILE_BYTES_MAX`].
+///
+/// # Errors
+/// It can't be read, is no regular file, or is larger than that.
+pub fn read_secret(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), ReadError> {
     let failed = |source| ReadError::Read { path: path.to_owned(), source };
     // Asked before it is opened, since opening a pipe would wait for a writer.
     if !std::fs::metadata(path).map_err(failed)?.is_file() {
@@ -142,17 +184,32 @@ fn read_text(path: &Path) -> Result<(Zeroizing<String>, u32), ReadError> {
     if metadata.len() > KEY_FILE_BYTES_MAX {
         return Err(ReadError::TooLarge { path: path.to_owned() });
     }
+    Ok((read_bounded(file, path)?, metadata.permissions().mode() & 0o777))
+}
+
+/// Reads a stream that holds or restores a key. `origin` is only for the error.
+///
+/// # Errors
+/// It can't be read, or has more than [`KEY_FILE_BYTES_MAX`].
+pub fn read_bounded(stream: impl Read, origin: &Path) -> Result<Zeroizing<Vec<u8>>, ReadError> {
     let limit = KEY_FILE_BYTES_MAX.saturating_add(1);
     // Reserved at once: growing would leave copies behind, and the key may be a plain one.
     let capacity = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
-    file.take(limit).read_to_end(&mut bytes).map_err(failed)?;
+    let read = stream.take(limit).read_to_end(&mut bytes);
+    read.map_err(|source| ReadError::Read { path: origin.to_owned(), source })?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > KEY_FILE_BYTES_MAX {
-        return Err(ReadError::TooLarge { path: path.to_owned() });
+        return Err(ReadError::TooLarge { path: origin.to_owned() });
     }
+    Ok(bytes)
+}
+
+/// The file's text and permission bits.
+fn read_text(path: &Path) -> Result<(Zeroizing<String>, u32), ReadError> {
+    let (mut bytes, mode) = read_secret(path)?;
     let text = String::from_utf8(std::mem::take(&mut *bytes)).map_err(|error| {
         drop(Zeroizing::new(error.into_bytes()));
         ReadError::NotText { path: path.to_owned() }
     })?;
-    Ok((Zeroizing::new(text), metadata.permissions().mode() & 0o777))
+    Ok((Zeroizing::new(text), mode))
 }

@@ -21,6 +21,7 @@
 //! - Seeds come from the operating system's randomness, and are wiped from memory when dropped.
 //! - Files are mode 0600, written whole or not at all, and never replaced unless asked to; a file
 //!   that others may read is refused.
+//! - A file in a folder in which everybody may replace it is neither written nor used. Folders that are made here are 0700.
 //! - The purpose keeps honest programs from mixing keys up. **It is not authenticated**: who may
 //!   write the file may change that line. What a key may sign is decided by the ledger's registry,
 //!   and what a signature means by its domain, never by this line.
@@ -28,6 +29,11 @@
 //!   compared. PBES2 has no authentication tag, so this comparison is also what finds a damaged
 //!   seed. A file without the line (one made by OpenSSL) is read without that comparison.
 //! - A wrong passphrase and a damaged file can't be told apart in every case; the error says so.
+//!
+//! # Other forms
+//!
+//! [`foreign`] takes keys over from other programs and hands them to these; [`paper`] writes them as words for a safe, whole or as
+//! shares.
 //!
 //! # The cost of a guess
 //!
@@ -44,16 +50,25 @@ mod encode;
 mod envelope;
 mod error;
 mod file;
+pub mod foreign;
+pub mod paper;
 pub mod passphrase;
 mod purpose;
+mod random;
 mod scrypt;
 mod secret;
 
 pub use decode::{Unlock, decode_pem};
 pub use encode::{encode_encrypted_pem, encode_plain_pem};
-pub use error::{DecodeError, EncodeError, GenerateError, PassphraseError, ReadError, WriteError};
-pub use file::{KEY_FILE_BYTES_MAX, PublicPart, read_key_file, read_public, write_key_file, write_plain_key_file};
+pub use error::{
+    DecodeError, EncodeError, ExportError, GenerateError, ImportError, PassphraseError, ReadError, WriteError,
+};
+pub use file::{
+    KEY_FILE_BYTES_MAX, PublicPart, read_bounded, read_key_file, read_public, read_secret, write_key_file,
+    write_plain_key_file, write_secret,
+};
+pub use foreign::Form;
 pub use passphrase::Passphrase;
 pub use purpose::{Purpose, UnknownPurpose};
 pub use scrypt::ScryptCost;
-pub use secret::{SecretKey, generate};
+pub use secret::{SecretKey, fingerprint, generate};

@@ -96,7 +96,15 @@ pub fn from_descriptor(descriptor: u32) -> Result<Passphrase, PassphraseError> {
 /// # Errors
 /// Set, but empty or too long.
 pub fn from_environment() -> Result<Option<Passphrase>, PassphraseError> {
-    std::env::var_os(PASSPHRASE_VARIABLE).map(|value| Passphrase::new(value.into_vec())).transpose()
+    from_variable(PASSPHRASE_VARIABLE)
+}
+
+/// The same from another variable.
+///
+/// # Errors
+/// Set, but empty or too long.
+pub fn from_variable(name: &str) -> Result<Option<Passphrase>, PassphraseError> {
+    std::env::var_os(name).map(|value| Passphrase::new(value.into_vec())).transpose()
 }
 
 /// Reads the first line of a stream. `origin` is only for the error.

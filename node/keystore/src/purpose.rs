@@ -39,7 +39,7 @@ impl fmt::Display for Purpose {
 }
 
 /// A name that is no purpose.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown purpose {name:?}: one of validator, member, network, account")]
 pub struct UnknownPurpose {
     /// What was found.

@@ -23,6 +23,12 @@ pub fn generate(purpose: Purpose) -> Result<SecretKey, GenerateError> {
     Ok(SecretKey::from_seed(&seed, purpose))
 }
 
+/// The fingerprint of a public key, for people to compare: BLAKE3 of its 32 bytes.
+#[must_use]
+pub fn fingerprint(public_key: &[u8; 32]) -> [u8; 32] {
+    blake3::hash(public_key).into()
+}
+
 impl SecretKey {
     /// Takes a seed that was made elsewhere: an imported key, or a test's fixed one.
     #[must_use]

@@ -75,6 +75,22 @@ fn a_file_open_to_others_is_refused() {
 }
 
 #[test]
+fn a_folder_in_which_everybody_may_write_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, key) = written(folder.path(), Purpose::Member);
+    let keys = path.parent().unwrap();
+    for (open, is_refused) in [(0o777, true), (0o703, true), (0o1777, false), (0o755, false), (0o770, false)] {
+        fs::set_permissions(keys, Permissions::from_mode(open)).unwrap();
+        let read = read_key_file(&path, &passphrase(), Purpose::Member);
+        assert_eq!(read.is_err(), is_refused, "{open:o}");
+        assert!(!is_refused || matches!(read, Err(ReadError::FolderOpenToAll { mode, .. }) if mode == open));
+        let made = write_plain_key_file(&keys.join("other.pem"), &key, true);
+        assert_eq!(made.is_err(), is_refused, "{open:o}");
+        assert!(!is_refused || matches!(made, Err(WriteError::FolderOpenToAll { .. })));
+    }
+}
+
+#[test]
 fn nothing_is_overwritten_unless_forced() {
     let folder = tempfile::tempdir().unwrap();
     let (path, _) = written(folder.path(), Purpose::Account);

@@ -4,23 +4,21 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use stemma_chain_format::genesis::{FORMAT_VERSION, Genesis, GenesisFile, Parameters, sign_genesis};
-use stemma_chain_format::keys::PublicKey;
-use stemma_chain_format::member::{Member, Role};
-use stemma_keystore::{Passphrase, Purpose, ScryptCost, SecretKey, generate, read_key_file, write_key_file};
-use stemma_node_api::config::{
-    BankConfig, ConsensusConfig, HttpConfig, InstitutionConfig, KeyFiles, NetworkConfig, NodeConfig, PeerAddresses,
-    PricesConfig, RewardAmount, RewardPolicy, RewardsConfig,
-};
+use stemma_chain_format::genesis::Parameters;
+use stemma_chain_format::member::Role;
+use stemma_keystore::{Purpose, SecretKey, read_key_file};
+use stemma_node_api::config::{NodeConfig, PricesConfig, RewardAmount, RewardPolicy, RewardsConfig};
 
 use super::customers::Customer;
 use super::plan::{CURRENCY, PARTS, Part};
 use super::ports;
 use super::state::{Ports, State};
-use crate::error::{CliError, Exit};
-use crate::files::{self, MODE_PUBLIC, MODE_SECRET};
-use crate::node::broken;
-use crate::requests::{now_ms, random};
+use crate::error::CliError;
+use crate::files::{self, MODE_PUBLIC};
+use crate::founding::home::{self, Plan};
+
+/// The network's name.
+const NETWORK: &str = "Stemma sandbox";
 
 /// The sandbox's folder, locked for this process.
 #[derive(Debug)]
@@ -140,7 +138,7 @@ impl Folder {
             return self.open_customer_key(name);
         }
         let passphrase = stemma_keystore::passphrase::from_file(&self.customers_passphrase())?.passphrase;
-        write_key(&self.customer_key(name), Purpose::Account, &passphrase)
+        home::make_key(&self.customer_key(name), Purpose::Account, &passphrase)
     }
 
     /// Makes keys, genesis, configurations and customers; `market` is the price file as the institutions read it. What an interrupted run left behind is replaced: nothing
@@ -159,13 +157,13 @@ impl Folder {
         files::write(&self.customers(), customers_text.as_bytes(), MODE_PUBLIC, true)?;
         let mut founders = Vec::new();
         for part in &PARTS {
-            founders.push(self.make_member(part)?);
+            founders.push(home::make_founder(&self.node(part.id), &plan(part), NETWORK)?);
         }
-        let genesis = make_genesis(&founders)?;
+        let genesis = home::make_genesis(NETWORK, &founders, Parameters::default())?;
         files::write(&self.genesis(), genesis.bytes(), MODE_PUBLIC, true)?;
-        let passphrase = self.make_passphrase(&self.customers_passphrase())?;
+        let passphrase = home::make_passphrase(&self.customers_passphrase())?;
         for customer in customers {
-            write_key(&self.customer_key(&customer.name), Purpose::Account, &passphrase)?;
+            home::make_key(&self.customer_key(&customer.name), Purpose::Account, &passphrase)?;
         }
         let ports = ports::free(&PARTS.map(|part| part.id))?;
         self.write_configs(&ports)?;
@@ -181,102 +179,25 @@ impl Folder {
     /// A file can't be written.
     pub fn write_configs(&self, ports: &BTreeMap<String, Ports>) -> Result<(), CliError> {
         for part in &PARTS {
-            let config = toml::to_string(&node_config(part, ports)?)
-                .map_err(|error| CliError::files("cannot encode a configuration").caused_by(&error))?;
-            let text = format!("# Node of {} in a sandbox. Paths are relative to this file.\n{config}", part.name);
-            files::write(&self.node(part.id).join("config.toml"), text.as_bytes(), MODE_PUBLIC, true)?;
+            let comment = format!("Node of {} in a sandbox.", part.name);
+            home::write_config(&self.node(part.id), &node_config(part, ports)?, &comment)?;
         }
         Ok(())
     }
-
-    fn make_member(&self, part: &Part) -> Result<(Member, SecretKey), CliError> {
-        let folder = self.node(part.id);
-        let passphrase = self.make_passphrase(&folder.join("passphrase"))?;
-        let token = hex::encode(random::<32>()?);
-        files::write(&self.token(part.id), format!("{token}\n").as_bytes(), MODE_SECRET, true)?;
-        let key = |purpose: Purpose| write_key(&folder.join(format!("keys/{purpose}.pem")), purpose, &passphrase);
-        let member_key = key(Purpose::Member)?;
-        let validator = if part.power > 0 { Some(key(Purpose::Validator)?) } else { None };
-        let member = Member {
-            id: part.id.parse().map_err(|error| CliError::usage("no member id").caused_by(&error))?,
-            role: part.role,
-            name: part.name.to_owned(),
-            member_key: PublicKey(member_key.public_key()),
-            network_key: PublicKey(key(Purpose::Network)?.public_key()),
-            validator_key: validator.map(|key| PublicKey(key.public_key())),
-            power: part.power,
-        };
-        Ok((member, member_key))
-    }
-
-    fn make_passphrase(&self, path: &Path) -> Result<Passphrase, CliError> {
-        let passphrase = hex::encode(random::<24>()?);
-        files::write(path, format!("{passphrase}\n").as_bytes(), MODE_SECRET, true)?;
-        Ok(Passphrase::new(passphrase)?)
-    }
 }
 
-fn write_key(path: &Path, purpose: Purpose, passphrase: &Passphrase) -> Result<SecretKey, CliError> {
-    let key = generate(purpose).map_err(|error| CliError::from_error(Exit::Failure, &error))?;
-    write_key_file(path, &key, passphrase, ScryptCost::Trial, true)?;
-    Ok(key)
-}
-
-fn make_genesis(founders: &[(Member, SecretKey)]) -> Result<GenesisFile, CliError> {
-    let genesis = Genesis {
-        format: FORMAT_VERSION,
-        name: "Stemma sandbox".to_owned(),
-        created_ms: now_ms(),
-        members: founders.iter().map(|(member, _)| member.clone()).collect(),
-        parameters: Parameters::default(),
-    };
-    let payload = genesis.payload();
-    let signatures: Vec<_> = founders.iter().map(|(_, key)| sign_genesis(&payload, key.signing_key())).collect();
-    GenesisFile::assemble(&genesis, &signatures).map_err(|violation| broken("cannot make a genesis", &violation))
+fn plan(part: &Part) -> Plan {
+    let Part { id, role, name, power } = *part;
+    Plan { id: id.to_owned(), role, name: name.to_owned(), power }
 }
 
 fn node_config(part: &Part, ports: &BTreeMap<String, Ports>) -> Result<NodeConfig, CliError> {
-    let port_of = |member: &str| {
-        let ports = ports.get(member).copied();
-        ports.ok_or_else(|| CliError::files(format!("the sandbox's state names no ports of {member}")))
-    };
-    let addresses =
-        |port: u16| vec![format!("/ip4/127.0.0.1/tcp/{port}"), format!("/ip4/127.0.0.1/udp/{port}/quic-v1")];
-    let own = port_of(part.id)?;
-    let others = PARTS.iter().filter(|other| other.id != part.id);
-    let peer = |other: &Part| {
-        Ok(PeerAddresses { member: other.id.to_owned(), addresses: addresses(port_of(other.id)?.network) })
-    };
-    let peers = others.map(peer).collect::<Result<_, CliError>>()?;
-    let is_institution = part.role == Role::Institution;
-    let replay = is_institution.then(|| PricesConfig::replay(PathBuf::from("../../market.csv")));
-    Ok(NodeConfig {
-        join: None,
-        member: part.id.to_owned(),
-        genesis: PathBuf::from("../../genesis.stemma"),
-        data: PathBuf::from("data"),
-        keys: KeyFiles {
-            member: PathBuf::from("keys/member.pem"),
-            network: PathBuf::from("keys/network.pem"),
-            validator: (part.power > 0).then(|| PathBuf::from("keys/validator.pem")),
-            passphrase_file: Some(PathBuf::from("passphrase")),
-            next_member: None,
-            next_network: None,
-            next_validator: None,
-        },
-        http: HttpConfig {
-            listen: ([127, 0, 0, 1], own.http).into(),
-            operator_token_file: PathBuf::from("operator.token"),
-        },
-        network: NetworkConfig::new(addresses(own.network), peers),
-        consensus: ConsensusConfig::default(),
-        bank: BankConfig::default(),
-        institution: InstitutionConfig {
-            prices: replay.unwrap_or_default(),
-            rewards: if is_institution { rewards() } else { RewardsConfig::default() },
-            ..InstitutionConfig::default()
-        },
-    })
+    let mut config = home::config(&plan(part), &PARTS.each_ref().map(plan), ports)?;
+    if part.role == Role::Institution {
+        config.institution.prices = PricesConfig::replay(PathBuf::from("../../market.csv"));
+        config.institution.rewards = rewards();
+    }
+    Ok(config)
 }
 
 /// Five for the customer, one percent for the promoter, at most a hundred a day.
@@ -296,6 +217,8 @@ fn rewards() -> RewardsConfig {
 
 #[cfg(test)]
 mod tests {
+    use stemma_chain_format::genesis::GenesisFile;
+
     use super::*;
 
     #[test]

@@ -10,6 +10,7 @@ use super::products::ProductRow;
 use super::promotion::Shown;
 use crate::error::CliError;
 use crate::files;
+pub use crate::founding::home::Ports;
 
 /// The version of the file.
 const VERSION: u32 = 1;
@@ -37,16 +38,6 @@ pub struct State {
     /// The orders for other kinds than stocks.
     #[serde(default)]
     pub products: Option<Vec<ProductRow>>,
-}
-
-/// Ports of one node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ports {
-    /// The HTTP API, TCP.
-    pub http: u16,
-    /// The network among members, TCP and UDP.
-    pub network: u16,
 }
 
 /// A customer.
