@@ -30,6 +30,10 @@ pub struct Config {
     /// Below this height the node follows without voting: for a validator that lost its log, a height that no vote of
     /// its former life can have reached.
     pub vote_from_height: u64,
+    /// How often a validator that starts asks the others again which signatures of its own they hold; it does not vote
+    /// before they have answered ([`recall`](crate::recall)). With 0 it neither asks nor looks for signatures of its own
+    /// that its log does not hold: for trials that replay a log by hand.
+    pub recall_ms: u64,
 }
 
 impl Default for Config {
@@ -47,6 +51,7 @@ impl Default for Config {
             sync_blocks_max: 32,
             fetch_retry_ms: 1_000,
             vote_from_height: 0,
+            recall_ms: 0,
         }
     }
 }

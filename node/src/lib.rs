@@ -7,11 +7,13 @@
 pub mod bank;
 pub mod calendar;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod error;
 pub mod http;
 pub mod institution;
 pub mod ledger;
+pub mod lock;
 pub mod network;
 pub mod node;
 pub mod role;

@@ -49,6 +49,8 @@ pub const EVENTS_MAX: usize = 4_096;
 const TURN_EVENTS_MAX: usize = 1_024;
 /// Every so many ticks the head is said again, for whoever missed it.
 const HEAD_TICKS: u64 = 4;
+/// How often a validator that starts asks the others again for its own signatures, in milliseconds.
+const RECALL_MS: u64 = 1_000;
 /// Identities verified at once: a password takes some 20 MiB and a core.
 const DESKS: usize = 2;
 /// The name of the note that holds an institution's trading day.
@@ -170,6 +172,7 @@ impl Node {
             precommit_ms: c.precommit_ms,
             round_delta_ms: c.delta_ms,
             idle_ms: c.idle_ms,
+            recall_ms: RECALL_MS,
             ..EngineConfig::default()
         };
         let signer = settings.validator_key.clone().map(|key| Box::new(key) as Box<_>);

@@ -49,6 +49,7 @@ impl Node {
                     tracing::error!(?evidence, "a validator contradicted itself; the proof is kept");
                     self.store.keep_evidence(&evidence.encode())?;
                 }
+                Effect::Silenced(mark) => self.tell_silence(&mark),
                 Effect::Refused { peer, reason } => tracing::warn!(%peer, reason, "refused what a member sent"),
             }
         }

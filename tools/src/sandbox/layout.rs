@@ -9,8 +9,8 @@ use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::member::{Member, Role};
 use stemma_keystore::{Passphrase, Purpose, ScryptCost, SecretKey, generate, read_key_file, write_key_file};
 use stemma_node_api::config::{
-    BankConfig, ConsensusConfig, HttpConfig, InstitutionConfig, KeyFiles, NetworkConfig, NodeConfig, PeerAddresses,
-    PricesConfig, RewardAmount, RewardPolicy, RewardsConfig,
+    BankConfig, ConsensusConfig, HttpConfig, InstitutionConfig, KeyFiles, LogConfig, NetworkConfig, NodeConfig,
+    PeerAddresses, PricesConfig, RewardAmount, RewardPolicy, RewardsConfig, TelemetryConfig,
 };
 
 use super::customers::Customer;
@@ -266,6 +266,8 @@ fn node_config(part: &Part, ports: &BTreeMap<String, Ports>) -> Result<NodeConfi
         },
         network: NetworkConfig::new(addresses(own.network), peers),
         consensus: ConsensusConfig::default(),
+        log: LogConfig::default(),
+        telemetry: TelemetryConfig::default(),
         bank: BankConfig::default(),
         institution: InstitutionConfig {
             prices: replay.unwrap_or_default(),

@@ -1,0 +1,135 @@
+//! What the `stemma-node` binary does: each command has its file.
+
+mod outcome;
+mod start;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use stemma_node_api::config::NodeConfig;
+
+pub use outcome::{CommandError, Exit};
+
+use crate::config::{self, ConfigError, Override};
+
+/// A node of a Stemma consortium: a bank, an institution or an auditor.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stemma-node",
+    version,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true,
+    after_help = "Without a command, the node is started.\n\n\
+                  Exit codes: 0 yes or done; 1 the check said no; 2 wrong usage; 3 files or network failed.\n\n\
+                  Example:\n  stemma-node start --home nodes/bank-a"
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Starts the node, as `start` does.
+    #[command(flatten)]
+    start: start::StartArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the node until it is stopped by Ctrl-C or SIGTERM
+    #[command(after_help = "Example:\n  stemma-node start --home nodes/bank-a --set http.listen=127.0.0.1:8200")]
+    Start(start::StartArgs),
+}
+
+/// Which node, and what is given beside its file.
+#[derive(Clone, Debug, Args)]
+pub struct Place {
+    /// The node's folder; its configuration is `config.toml` there
+    #[arg(long, value_name = "DIR", env = "STEMMA_HOME", conflicts_with = "config")]
+    home: Option<PathBuf>,
+    /// The configuration file, where it lies elsewhere or is called otherwise
+    #[arg(long, value_name = "FILE", env = "STEMMA_CONFIG")]
+    config: Option<PathBuf>,
+    /// Gives a setting otherwise than the file, such as http.listen=127.0.0.1:8200; again for more. STEMMA_NODE__HTTP__LISTEN
+    /// in the environment does the same, and comes after flags
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    overrides: Vec<String>,
+}
+
+/// How the result is printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Printed {
+    /// Print the result, or the error, as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Place {
+    /// The configuration file.
+    fn file(&self) -> Result<PathBuf, CommandError> {
+        // Both may come from the environment; a flag decides, which clap has seen to.
+        match (&self.config, &self.home) {
+            (Some(file), _) => Ok(file.clone()),
+            (None, Some(home)) => Ok(home.join("config.toml")),
+            (None, None) => Err(CommandError::usage("which node? neither --home nor --config was given")
+                .help("name the node's folder with --home DIR, or its file with --config FILE")),
+        }
+    }
+
+    /// The folder that the configuration lies in.
+    fn folder(&self) -> Result<PathBuf, CommandError> {
+        let file = self.file()?;
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Ok(folder.unwrap_or(Path::new(".")).to_owned())
+    }
+
+    /// The configuration, with what is given by flags and variables.
+    fn configuration(&self) -> Result<NodeConfig, CommandError> {
+        let file = self.file()?;
+        let mut overrides = Override::of_variables(std::env::vars());
+        for text in &self.overrides {
+            overrides.push(Override::of_flag(text).map_err(|e| CommandError::usage(e.to_string()))?);
+        }
+        config::read(&file, &overrides).map_err(|e| of_config(&e))
+    }
+}
+
+fn of_config(error: &ConfigError) -> CommandError {
+    let failed = CommandError::of(error);
+    match error {
+        ConfigError::Read { path, .. } if path.ends_with("config.toml") => {
+            failed.help("`stemma-node init` makes a node's folder; --home or --config names it")
+        }
+        ConfigError::Layers { .. } => failed.help("`stemma-node init --print-config` shows every setting there is"),
+        ConfigError::Key { .. } | ConfigError::Passphrase(_) => {
+            failed.help("`stemma-node doctor` looks at every key and its file")
+        }
+        _ => failed,
+    }
+}
+
+/// Runs a command line, prints what came of it, and gives the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let is_json = arguments.iter().any(|argument| argument == "--json");
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(e) if is_json && e.use_stderr() => {
+            let text = e.render().to_string();
+            let message = text.split("\n\n").next().unwrap_or_default();
+            CommandError::usage(message.strip_prefix("error: ").unwrap_or(message)).print(true);
+            return Exit::Usage.into();
+        }
+        Err(e) => e.exit(),
+    };
+    let done = match parsed.command {
+        None => start::run(&parsed.start),
+        Some(Command::Start(args)) => start::run(&args),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(e) => {
+            e.print(is_json);
+            e.exit().into()
+        }
+    }
+}
