@@ -14,10 +14,12 @@ pub mod http;
 pub mod institution;
 pub mod ledger;
 pub mod lock;
+pub mod meters;
 pub mod network;
 pub mod node;
 pub mod role;
 pub mod store;
+pub mod telemetry;
 
 use ::base64::Engine as _;
 

@@ -10,9 +10,11 @@ mod calls;
 mod desk;
 mod event;
 mod exchange;
+mod health;
 mod paths;
 mod perform;
 mod prices;
+mod trace;
 mod verifier;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -36,8 +38,10 @@ use crate::institution::back_office::{ClientError, HttpClient};
 use crate::institution::prices::ReplayError;
 use crate::institution::{Institution, Prices};
 use crate::ledger::StoreSink;
+use crate::meters::Meters;
 use crate::role::{Answer, RoleEffect};
-use crate::store::{EnrolmentRow, OrderRow, Store, StoreError, StoreLog};
+use crate::store::{EnrolmentRow, OrderRow, Silence, Store, StoreError, StoreLog};
+use crate::telemetry::Traces;
 use event::Asked;
 use stemma_net::{NetHandle, PeerId};
 use stemma_node_api::config::PriceSource;
@@ -131,6 +135,14 @@ pub struct Node {
     /// The serial of each member's last announcement.
     announced: BTreeMap<MemberId, u64>,
     status: watch::Sender<Status>,
+    /// Why this node's validator key signs nothing here any more.
+    silence: Option<Silence>,
+    /// The height that each member last said it has.
+    heads: BTreeMap<MemberId, u64>,
+    /// The agreed time of the last block, once one came since the start.
+    block_ms: Option<u64>,
+    meters: Arc<Meters>,
+    tracing: Option<trace::Tracing>,
 }
 
 /// What the node's thread is made of, beside its settings.
@@ -151,6 +163,10 @@ pub struct NodeParts {
     pub changes: broadcast::Sender<Arc<OrderRow>>,
     /// How a bank verifies identities.
     pub desk: Arc<Desk>,
+    /// Where the node counts.
+    pub meters: Arc<Meters>,
+    /// Where it tells of trades, if anywhere.
+    pub traces: Option<Traces>,
 }
 
 impl Node {
@@ -159,7 +175,7 @@ impl Node {
     /// # Errors
     /// [`NodeError`].
     pub fn new(settings: Settings, parts: NodeParts) -> Result<Self, NodeError> {
-        let NodeParts { store, net, runtime, events, members, status, changes, desk } = parts;
+        let NodeParts { store, net, runtime, events, members, status, changes, desk, meters, traces } = parts;
         let registry = settings.registry.clone();
         let created_ms = settings.genesis.genesis().created_ms;
         let ledger = store.load_ledger(registry, created_ms)?;
@@ -178,6 +194,8 @@ impl Node {
         let signer = settings.validator_key.clone().map(|key| Box::new(key) as Box<_>);
         let network = settings.genesis.network();
         let engine = Engine::new(engine_config, network, settings.member.id.clone(), signer);
+        let key = settings.validator_key.as_ref().map(stemma_chain_format::keys::PublicKey::of);
+        let silence = key.map(|key| store.silence_of(&key)).transpose()?.flatten();
         let log = StoreLog::open(store.clone())?;
         let verifier = verifier::start(settings.registry.clone(), events.clone()).map_err(NodeError::Thread)?;
         let peers = members.iter().map(|(peer, member)| (member.clone(), *peer)).collect();
@@ -219,6 +237,11 @@ impl Node {
             next_message: 0,
             announced: BTreeMap::new(),
             status,
+            silence,
+            heads: BTreeMap::new(),
+            block_ms: None,
+            meters,
+            tracing: traces.map(trace::Tracing::new),
         })
     }
 
@@ -227,6 +250,9 @@ impl Node {
     /// # Errors
     /// [`NodeError`]: the node cannot go on without losing something.
     pub fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<(), NodeError> {
+        if let Some(silence) = &self.silence {
+            tracing::warn!("this node follows and does not vote: {}; {}", silence.cause, health::SILENCED_HELP);
+        }
         self.announce();
         self.drive(Input::Start)?;
         if let Some(bank) = &mut self.bank {
@@ -283,6 +309,7 @@ impl Node {
 
     fn on_tick(&mut self) -> Result<(), NodeError> {
         self.ticks = self.ticks.wrapping_add(1);
+        self.show_meters();
         if self.ticks.is_multiple_of(HEAD_TICKS) {
             self.publish_head();
             self.settle();
@@ -298,7 +325,11 @@ impl Node {
 
     /// Adds a verified entry to the pool; tells consensus where it is new.
     fn pool(&mut self, entry: Arc<stemma_chain_format::validate::VerifiedEntry>) -> bool {
-        self.state.add(entry)
+        let is_new = self.state.add(Arc::clone(&entry));
+        if let Some(tracing) = self.tracing.as_mut().filter(|_| is_new) {
+            tracing.pooled(&entry);
+        }
+        is_new
     }
 
     fn answer_question(&mut self, slot: crate::role::QuestionSlot, answer: Answer) {

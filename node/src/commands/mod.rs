@@ -44,9 +44,9 @@ enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct Place {
     /// The node's folder; its configuration is `config.toml` there
-    #[arg(long, value_name = "DIR", env = "STEMMA_HOME", conflicts_with = "config")]
+    #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
-    /// The configuration file, where it lies elsewhere or is called otherwise
+    /// The configuration file, where --home is not given
     #[arg(long, value_name = "FILE", env = "STEMMA_CONFIG")]
     config: Option<PathBuf>,
     /// Gives a setting otherwise than the file, such as http.listen=127.0.0.1:8200; again for more. STEMMA_NODE__HTTP__LISTEN
@@ -66,10 +66,10 @@ pub struct Printed {
 impl Place {
     /// The configuration file.
     fn file(&self) -> Result<PathBuf, CommandError> {
-        // Both may come from the environment; a flag decides, which clap has seen to.
         match (&self.config, &self.home) {
-            (Some(file), _) => Ok(file.clone()),
-            (None, Some(home)) => Ok(home.join("config.toml")),
+            // The file may come from the environment, the folder is a flag.
+            (_, Some(home)) => Ok(home.join("config.toml")),
+            (Some(file), None) => Ok(file.clone()),
             (None, None) => Err(CommandError::usage("which node? neither --home nor --config was given")
                 .help("name the node's folder with --home DIR, or its file with --config FILE")),
         }

@@ -1,5 +1,6 @@
 //! `start`: opens the store, joins the network, serves HTTP, until it is stopped.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,9 +20,11 @@ use crate::bank::Desk;
 use crate::config::Settings;
 use crate::http::{self, Shared};
 use crate::lock::{HomeLock, LockError};
+use crate::meters::Meters;
 use crate::network;
 use crate::node::{EVENTS_MAX, Event, Node, NodeParts};
 use crate::store::{Store, StoreError};
+use crate::telemetry::Traces;
 
 /// Changes of orders that wait for slow readers of events; whoever is slower looks again where things stand.
 const CHANGES_MAX: usize = 1_024;
@@ -73,7 +76,7 @@ pub fn run(args: &StartArgs) -> Result<Exit, CommandError> {
         Ok(()) => Ok(Exit::Yes),
         Err(e) => {
             tracing::error!("stopped: {}", e.line());
-            Err(e)
+            Ok(e.exit())
         }
     }
 }
@@ -96,14 +99,29 @@ fn write_log(log: &LogConfig) -> Result<(), CommandError> {
 fn start(settings: Settings, home: &Path) -> Result<(), CommandError> {
     let _lock = HomeLock::take(home).map_err(|e| of_lock(&e))?;
     let store = open_store(&settings)?;
+    if let Some(moved_ms) = store.moved_ms().map_err(|e| of_store(&e))? {
+        return Err(moved(home, moved_ms));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .worker_threads(2)
         .build()
         .map_err(|e| CommandError::failure("cannot start the runtime").caused_by(&e))?;
-    let ended = runtime.block_on(serve(settings, store));
+    // Made and ended outside of the runtime: it blocks.
+    let traces = traces_of(&settings)?;
+    let ended = runtime.block_on(serve(settings, store, traces.clone()));
     runtime.shutdown_timeout(Duration::from_secs(2));
+    if let Some(traces) = traces {
+        traces.end();
+    }
     Ok(ended?)
+}
+
+fn traces_of(settings: &Settings) -> Result<Option<Traces>, CommandError> {
+    let Some(collector) = &settings.config.telemetry.otlp else { return Ok(None) };
+    let (member, role) = (settings.member.id.to_string(), settings.member.role.to_string());
+    let traces = Traces::to(collector, &member, &role);
+    traces.map(Some).map_err(|e| CommandError::failure("telemetry.otlp: traces cannot be sent").caused_by(&e))
 }
 
 pub(super) fn of_lock(error: &LockError) -> CommandError {
@@ -112,6 +130,15 @@ pub(super) fn of_lock(error: &LockError) -> CommandError {
         LockError::Taken { .. } => failed.help("one node runs on one home: stop that process, or start another home"),
         LockError::File { .. } => failed.help("the node's user must be able to write in the home"),
     }
+}
+
+/// A home of which a final backup was made.
+pub(super) fn moved(home: &Path, moved_ms: u64) -> CommandError {
+    let when = jiff::Timestamp::from_millisecond(i64::try_from(moved_ms).unwrap_or(i64::MAX));
+    let when = when.map_or_else(|_| moved_ms.to_string(), |when| when.to_string());
+    let message = format!("the home {} was moved by `backup --final` at {when} and never starts again", home.display());
+    CommandError::failure(message)
+        .help("start the home that was restored from that backup: it signs in this one's place")
 }
 
 /// Opens the store in the data folder, which is made where it is missing.
@@ -140,7 +167,7 @@ pub(super) fn of_store(error: &StoreError) -> CommandError {
     }
 }
 
-async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
+async fn serve(settings: Settings, store: Store, traces: Option<Traces>) -> anyhow::Result<()> {
     let (net, mut net_events) =
         stemma_net::start(network::net_config(&settings)?).await.context("cannot join the network")?;
     let members = network::members(&settings)?;
@@ -150,6 +177,7 @@ async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
     let desk = Desk::of_bank(&settings.config.bank, &settings.member_key);
     let desk = Arc::new(desk.context("bank.identity: the rules cannot be used")?);
     let (changes, _) = broadcast::channel(CHANGES_MAX);
+    let meters = Arc::new(Meters::default());
     let shared = Arc::new(Shared {
         store: store.clone(),
         events: events.clone(),
@@ -162,6 +190,10 @@ async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
         reports: http::reports::turns(),
         paths: network::paths(net.clone(), members.clone()),
         desk: Arc::clone(&desk),
+        meters: Arc::clone(&meters),
+        backups: http::backup::turn(),
+        data: settings.config.data.clone(),
+        store_file: settings.config.data.join(STORE_FILE),
     });
     let listen = settings.config.http.listen;
     let listener = tokio::net::TcpListener::bind(listen)
@@ -169,7 +201,18 @@ async fn serve(settings: Settings, store: Store) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {listen} (http.listen): is the port taken?"))?;
     tracing::info!(member = %settings.member.id, role = %settings.member.role, http = %listen, "started");
     let runtime = tokio::runtime::Handle::current();
-    let parts = NodeParts { store, net: net.clone(), runtime, events: events.clone(), members, status, changes, desk };
+    let parts = NodeParts {
+        store,
+        net: net.clone(),
+        runtime,
+        events: events.clone(),
+        members,
+        status,
+        changes,
+        desk,
+        meters,
+        traces,
+    };
     let node = Node::new(settings, parts).context("cannot take up the ledger")?;
     let mut thread = tokio::task::spawn_blocking(move || node.run(waiting));
     let forward = events.clone();
@@ -248,5 +291,8 @@ fn first_status(settings: &Settings) -> Status {
         trades: 0,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         back_office: None,
+        vote: None,
+        not_ready: vec!["the node is starting".to_owned()],
+        clock_offsets_ms: BTreeMap::new(),
     }
 }

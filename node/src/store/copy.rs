@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use redb::{
-    Database, Durability, Key, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, TableHandle, Value,
+    Database, Durability, Key, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, TableHandle,
+    Value,
 };
 
 use super::tables::{self, Visitor};
@@ -35,7 +36,10 @@ impl Store {
         let Copy { from, rows, .. } = copy;
         // Whoever adds a table and forgets it here must not lose it.
         if let Some(other) = from.list_tables()?.find(|table| !rows.contains_key(table.name())) {
-            return Err(StoreError::Damaged(format!("there is a table {} that this version does not know", other.name())));
+            return Err(StoreError::Damaged(format!(
+                "there is a table {} that this version does not know",
+                other.name()
+            )));
         }
         let last = from.open_table(tables::BLOCKS)?.last()?.map_or(0, |(height, _)| height.value());
         // Nothing before this commit is durable, and all of it is with it.

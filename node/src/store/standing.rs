@@ -42,7 +42,9 @@ pub enum SilenceCause {
 impl std::fmt::Display for SilenceCause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Restored => f.write_str("this home was restored from a backup after which its source may have signed more"),
+            Self::Restored => {
+                f.write_str("this home was restored from a backup after which its source may have signed more")
+            }
             Self::UnknownSignature { signed, height, round } => write!(
                 f,
                 "others have a {signed} of height {height}, round {round} by its validator key that this home did not \
