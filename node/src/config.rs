@@ -136,6 +136,15 @@ pub fn read(path: &Path, overrides: &[Override]) -> Result<NodeConfig, ConfigErr
     Ok(config)
 }
 
+/// Requires that a text is a configuration.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn check_text(text: &str) -> Result<(), ConfigError> {
+    let layered = layers::layered(text, &[]);
+    check(&layered.map_err(|source| ConfigError::Layers { path: PathBuf::from("the text"), source })?)
+}
+
 impl Settings {
     /// Takes a configuration, and reads all that it names.
     ///

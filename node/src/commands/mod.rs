@@ -1,7 +1,15 @@
 //! What the `stemma-node` binary does: each command has its file.
 
+mod backup;
+mod config_text;
+mod doctor;
+mod files;
+mod init;
+mod manifest;
 mod outcome;
+mod restore;
 mod start;
+mod status;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -38,6 +46,27 @@ enum Command {
     /// Run the node until it is stopped by Ctrl-C or SIGTERM
     #[command(after_help = "Example:\n  stemma-node start --home nodes/bank-a --set http.listen=127.0.0.1:8200")]
     Start(start::StartArgs),
+    /// Make a node's folder: configuration, genesis, keys, operator's token
+    #[command(
+        after_help = "Example:\n  stemma-node init --home nodes/bank-a --member bank-a --genesis genesis.stemma \\\n    \
+                            --member-key member.pem --network-key network.pem --validator-key validator.pem \\\n    \
+                            --passphrase-file passphrase --peer broker-a=/ip4/192.0.2.7/tcp/4001"
+    )]
+    Init(Box<init::InitArgs>),
+    /// Ask the running node how it is; exit code 1 where it is not ready
+    #[command(after_help = "Example:\n  stemma-node status --home nodes/bank-a")]
+    Status(status::StatusArgs),
+    /// Look at keys, permissions, store, ports, peers, clock, disk and versions, and say what to do
+    #[command(after_help = "Works with the node running and stopped; exit code 1 where something fails.\n\n\
+                            Example:\n  stemma-node doctor --home nodes/bank-a")]
+    Doctor(doctor::DoctorArgs),
+    /// Copy a home at one height, while the node runs or stands still
+    #[command(after_help = "A restored node does not vote with the same key, unless the backup is --final.\n\n\
+                            Example:\n  stemma-node backup --home nodes/bank-a --to backup-2026-11-26")]
+    Backup(backup::BackupArgs),
+    /// Make a home of a backup
+    #[command(after_help = "Example:\n  stemma-node restore --from backup-2026-11-26 --home nodes/bank-a")]
+    Restore(restore::RestoreArgs),
 }
 
 /// Which node, and what is given beside its file.
@@ -93,6 +122,12 @@ impl Place {
     }
 }
 
+/// Waits for something on the network.
+fn wait<T>(what: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|e| CommandError::failure("cannot start the runtime").caused_by(&e))?.block_on(what)
+}
+
 fn of_config(error: &ConfigError) -> CommandError {
     let failed = CommandError::of(error);
     match error {
@@ -124,6 +159,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match parsed.command {
         None => start::run(&parsed.start),
         Some(Command::Start(args)) => start::run(&args),
+        Some(Command::Init(args)) => init::run(&args),
+        Some(Command::Status(args)) => status::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
+        Some(Command::Backup(args)) => backup::run(&args),
+        Some(Command::Restore(args)) => restore::run(&args),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -13,6 +13,7 @@ use stemma_net::NetHandle;
 use stemma_node_api::config::{LogConfig, LogFormat};
 use stemma_node_api::types::Status;
 use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
 use super::{CommandError, Exit, Place, of_config};
@@ -22,7 +23,7 @@ use crate::http::{self, Shared};
 use crate::lock::{HomeLock, LockError};
 use crate::meters::Meters;
 use crate::network;
-use crate::node::{EVENTS_MAX, Event, Node, NodeParts};
+use crate::node::{EVENTS_MAX, Event, Node, NodeError, NodeParts};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Traces;
 
@@ -214,7 +215,7 @@ async fn serve(settings: Settings, store: Store, traces: Option<Traces>) -> anyh
         traces,
     };
     let node = Node::new(settings, parts).context("cannot take up the ledger")?;
-    let mut thread = tokio::task::spawn_blocking(move || node.run(waiting));
+    let thread = tokio::task::spawn_blocking(move || node.run(waiting));
     let forward = events.clone();
     tokio::spawn(async move {
         while let Some(event) = net_events.recv().await {
@@ -228,7 +229,18 @@ async fn serve(settings: Settings, store: Store, traces: Option<Traces>) -> anyh
         axum::serve(listener, http::router(shared).into_make_service_with_connect_info::<std::net::SocketAddr>()).await
     });
     tell_systemd(NotifyState::Ready);
-    let ended = tokio::select! {
+    let ended = until_stopped(thread, &events).await;
+    server.abort();
+    stop(&net).await;
+    ended
+}
+
+/// Until the node's thread ends, by itself or because a signal asks for it.
+async fn until_stopped(
+    mut thread: JoinHandle<Result<(), NodeError>>,
+    events: &mpsc::Sender<Event>,
+) -> anyhow::Result<()> {
+    tokio::select! {
         ended = &mut thread => ended.context("the node's thread failed")?.context("the node cannot go on"),
         signal = stop_signal() => {
             signal?;
@@ -237,10 +249,7 @@ async fn serve(settings: Settings, store: Store, traces: Option<Traces>) -> anyh
             events.send(Event::Stop).await.ok();
             thread.await.context("the node's thread failed")?.context("the node stopped with an error")
         }
-    };
-    server.abort();
-    stop(&net).await;
-    ended
+    }
 }
 
 /// Says how the service is, where systemd started it (`Type=notify`).

@@ -1,12 +1,12 @@
 //! What a home may do: whether its validator's key may still sign here, and whether it was moved elsewhere.
 //!
-//! Marks are never taken away. That a key is silenced is said of the key, so that another key, once the registry names it,
+//! Marks are never taken away, but that of a move out of the copy that goes on. That a key is silenced is said of the key, so that another key, once the registry names it,
 //! votes in the same home.
 
 use serde::{Deserialize, Serialize};
 use stemma_chain_format::keys::PublicKey;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, tables};
 
 /// The name of the note that says that a home was moved, and when (Unix milliseconds).
 const MOVED: &str = "moved";
@@ -85,6 +85,16 @@ impl Store {
     /// [`StoreError`].
     pub fn moved_ms(&self) -> Result<Option<u64>, StoreError> {
         self.note(MOVED)?.map(|text| text.parse().map_err(StoreError::damaged)).transpose()
+    }
+
+    /// Takes the mark out of a copy that is to go on in the moved home's place.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn forget_move(&self) -> Result<(), StoreError> {
+        let txn = self.begin()?;
+        txn.open_table(tables::META)?.remove(MOVED)?;
+        Ok(txn.commit()?)
     }
 
     /// Marks this home as moved, for ever: a copy of it elsewhere signs from now on. Durable when this returns.
