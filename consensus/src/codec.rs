@@ -18,6 +18,7 @@ use crate::context::{
     Address, Ballot, BlockValue, Height, Offer, StemmaContext, nil_or, option_of, round_number, vote_kind, vote_type,
 };
 use crate::proposal::Proposal;
+use crate::recall::{RECALLED_MAX, Recall, Recalled};
 
 /// Largest message, in bytes: a proposal with a full block, or a certificate of all members.
 pub const MESSAGE_BYTES_MAX: usize = Block::BYTES_MAX + 4096;
@@ -40,6 +41,12 @@ pub enum ConsensusMessage {
     /// Votes that justify entering a round.
     #[n(3)]
     RoundCertificate(#[n(0)] RoundCertificate),
+    /// Asks for the sender's own signatures.
+    #[n(4)]
+    Recall(#[n(0)] Recall),
+    /// Answers that.
+    #[n(5)]
+    Recalled(#[n(0)] Recalled),
 }
 
 /// A vote and its signature.
@@ -155,6 +162,9 @@ pub enum MessageError {
     /// A certificate with more votes than a network may have members.
     #[error("a certificate of {0} votes, but at most {MEMBERS_MAX} are allowed")]
     Votes(usize),
+    /// More signatures of the asker than one answer holds.
+    #[error("an answer with {0} signatures, but at most {RECALLED_MAX} of a kind are allowed")]
+    Recalled(usize),
     /// A round that no honest validator reaches.
     #[error("round {0}, but at most {ROUND_MAX} is read")]
     Round(u32),
@@ -206,7 +216,10 @@ impl ConsensusMessage {
             Self::RoundCertificate(c) if c.votes.len() > MEMBERS_MAX => {
                 return Err(MessageError::Votes(c.votes.len()));
             }
-            Self::PolkaCertificate(_) | Self::RoundCertificate(_) => {}
+            Self::Recalled(m) if m.votes.len().max(m.proposals.len()) > RECALLED_MAX => {
+                return Err(MessageError::Recalled(m.votes.len().max(m.proposals.len())));
+            }
+            Self::PolkaCertificate(_) | Self::RoundCertificate(_) | Self::Recall(_) | Self::Recalled(_) => {}
         }
         Ok(message)
     }
@@ -218,6 +231,8 @@ impl ConsensusMessage {
             Self::Proposal(m, _) => m.proposal.height,
             Self::PolkaCertificate(m) => m.height,
             Self::RoundCertificate(m) => m.height,
+            Self::Recall(m) => m.height,
+            Self::Recalled(m) => m.head,
         }
     }
 
@@ -228,6 +243,7 @@ impl ConsensusMessage {
             Self::Proposal(m, _) => m.proposal.round,
             Self::PolkaCertificate(m) => m.round,
             Self::RoundCertificate(m) => m.round,
+            Self::Recall(_) | Self::Recalled(_) => 0,
         }
     }
 
@@ -237,6 +253,8 @@ impl ConsensusMessage {
             Self::Proposal(m, _) => &m.proposal.network,
             Self::PolkaCertificate(m) => &m.network,
             Self::RoundCertificate(m) => &m.network,
+            Self::Recall(m) => &m.network,
+            Self::Recalled(m) => &m.network,
         }
     }
 }

@@ -35,6 +35,10 @@ pub struct Config {
     /// The highest version of the protocol that the node takes part in. The code knows no higher than
     /// [`PROTOCOL_VERSION_MAX`].
     pub protocol_max: u32,
+    /// How often a validator that starts asks the others again which signatures of its own they hold; it does not vote
+    /// before they have answered ([`recall`](crate::recall)). With 0 it neither asks nor looks for signatures of its own
+    /// that its log does not hold: for trials that replay a log by hand.
+    pub recall_ms: u64,
 }
 
 impl Default for Config {
@@ -53,6 +57,7 @@ impl Default for Config {
             fetch_retry_ms: 1_000,
             vote_from_height: 0,
             protocol_max: PROTOCOL_VERSION_MAX,
+            recall_ms: 0,
         }
     }
 }

@@ -40,13 +40,19 @@ impl Early {
         let (signer, is_vote) = match &message {
             ConsensusMessage::Vote(m) => (m.vote.validator.clone(), true),
             ConsensusMessage::Proposal(m, _) => (m.proposal.proposer.clone(), false),
-            ConsensusMessage::PolkaCertificate(_) | ConsensusMessage::RoundCertificate(_) => return,
+            _ => return,
         };
         let kept = self.heights.entry(message.height()).or_default().entry(signer).or_default();
         let (list, max) = if is_vote { (&mut kept.votes, VOTES_MAX) } else { (&mut kept.proposals, PROPOSALS_MAX) };
         if list.len() < max && !list.contains(&message) {
             list.push(message);
         }
+    }
+
+    /// What is kept of one signer.
+    pub fn of(&self, signer: &MemberId) -> impl Iterator<Item = &ConsensusMessage> {
+        let kept = self.heights.values().filter_map(|of_height| of_height.get(signer));
+        kept.flat_map(|kept| kept.votes.iter().chain(&kept.proposals))
     }
 
     /// Whether messages of a height are here.

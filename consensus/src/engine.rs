@@ -11,6 +11,7 @@ mod follow;
 mod height;
 mod message;
 mod propose;
+mod recall;
 mod start;
 mod timer;
 mod turn;
@@ -28,8 +29,9 @@ use crate::context::{BlockValue, StemmaContext};
 use crate::early::Early;
 use crate::error::EngineError;
 use crate::evidence::Evidence;
-use crate::guard::Guard;
+use crate::guard::{Guard, SignedMark};
 use crate::ports::{Application, Log, Signer};
+use crate::recall::{Asking, Own};
 use crate::sync::{Sync, SyncedBlock};
 use crate::validators::ValidatorSet;
 use crate::wal::Step;
@@ -106,6 +108,8 @@ pub enum TimerId {
         /// The request's number.
         number: u64,
     },
+    /// The other validators were asked for this one's signatures.
+    Recall,
 }
 
 /// What the engine asks its caller to do.
@@ -149,6 +153,8 @@ pub enum Effect {
     },
     /// A validator contradicted itself.
     Misbehaviour(Evidence),
+    /// Others hold this signature by our own key, which our log does not know of: the key signs nothing here any more.
+    Silenced(SignedMark),
     /// A member sent what no honest member sends.
     Refused {
         /// The member.
@@ -244,6 +250,16 @@ pub struct Engine {
     /// The height that the log was last known to be at, and whether it was replayed or begun here.
     log_height: u64,
     log_begun: bool,
+    /// The others are asked for our signatures; no vote before that is over.
+    asking: Option<Asking>,
+    /// What we know that we signed.
+    own: Own,
+    /// Our signatures of lower heights were made in a life that the log does not tell of.
+    own_from_height: u64,
+    /// Our key signs nothing here any more.
+    silenced: bool,
+    /// When each validator was last answered what we hold of its signatures, in the caller's time.
+    recalled_ms: BTreeMap<MemberId, u64>,
     started: bool,
     core_faults: u64,
 }
@@ -262,6 +278,11 @@ impl Engine {
             sync: Sync::default(),
             log_height: 0,
             log_begun: false,
+            asking: None,
+            own: Own::default(),
+            own_from_height: 0,
+            silenced: false,
+            recalled_ms: BTreeMap::new(),
             started: false,
             core_faults: 0,
         }
@@ -310,6 +331,11 @@ impl Engine {
     /// Whether this node has a vote at the height after the last committed one.
     pub fn votes(&self) -> bool {
         matches!(self.phase, Phase::Waiting | Phase::Running)
+    }
+
+    /// Whether the other validators are being asked for our own signatures, before the first vote.
+    pub fn is_asking(&self) -> bool {
+        self.asking.is_some()
     }
 
     /// The round being decided, when a height is.

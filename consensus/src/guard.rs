@@ -123,6 +123,11 @@ impl Guard {
         }
     }
 
+    /// Whether this very signature was recorded at the height being decided.
+    pub fn holds(&self, mark: &SignedMark) -> bool {
+        mark.height == self.height && self.marks.get(&(mark.kind, mark.round)) == Some(&mark.digest)
+    }
+
     /// Takes a mark in: one just logged, or one read back from the log.
     ///
     /// # Errors

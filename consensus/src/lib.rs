@@ -20,6 +20,8 @@
 //! - Nothing is signed twice: every signature is preceded by a mark in the log ([`guard`]), flushed before any effect is
 //!   handed out, and a contradicting one is refused, across restarts too. A restart replays the log to the votes it cast
 //!   and sends these again ([`wal`]). A ledger older than its log does not vote before it has caught up.
+//! - A log put back from an older copy is found out: a validator that starts asks the others for its own signatures, votes
+//!   once a quorum answered, and never again with a key of which others hold a signature that its log lacks ([`recall`]).
 //! - Liveness: once messages arrive within the time-outs, heights go on. Votes and round certificates are sent again until
 //!   they do.
 //! - Nothing is voted for unjudged: a block without all its entries, or refused by the ledger, gets no prevote.
@@ -47,6 +49,7 @@ pub mod guard;
 pub mod pool;
 pub mod ports;
 pub mod proposal;
+pub mod recall;
 pub mod state;
 pub mod sync;
 pub mod validators;

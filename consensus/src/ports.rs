@@ -9,6 +9,7 @@ use stemma_chain_format::keys::{PublicKey, Signature};
 use stemma_chain_format::member::MemberId;
 use stemma_chain_format::registry::Registry;
 
+use crate::guard::SignedMark;
 use crate::proposal::Proposal;
 
 /// The ledger: it makes, judges and commits blocks.
@@ -122,6 +123,19 @@ pub trait Log {
     /// # Errors
     /// [`LogError`].
     fn reset(&mut self, height: u64) -> Result<(), LogError>;
+
+    /// Silences a validator's key for ever: others hold this signature by it, which is not in this log. Durable when it
+    /// returns.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    fn silence(&mut self, key: &PublicKey, mark: &SignedMark) -> Result<(), LogError>;
+
+    /// Whether a validator's key was silenced.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    fn is_silenced(&self, key: &PublicKey) -> Result<bool, LogError>;
 
     /// All entries that are there, with their heights, in the order they were added.
     ///

@@ -172,6 +172,8 @@ impl Replay {
     fn take(&mut self, height: u64, entry: Entry) -> Result<(), LogError> {
         let input = match entry {
             Entry::Block(block) => {
+                // Its id covers the header alone; what it names must be its header's, or peers would refuse it.
+                block.check().map_err(|violation| LogError::Corrupt(violation.to_string()))?;
                 let value = BlockValue::new(block);
                 self.blocks.insert(value.block_id(), value);
                 return Ok(());

@@ -19,13 +19,16 @@ use sim::genesis::{id, registry};
 use sim::log::MemoryLog;
 use sim::solo::{NOW_MS, Solo, chain, proposal, vote};
 use sim::{Options, World};
-use stemma_chain_format::certificate::VoteKind::{Precommit, Prevote};
+use stemma_chain_format::certificate::VoteKind::{self, Precommit, Prevote};
 use stemma_chain_format::hash::Digest;
+use stemma_chain_format::registry::Registry;
+use stemma_consensus::codec::{ConsensusMessage, SignedVote};
 use stemma_consensus::config::Config;
 use stemma_consensus::engine::{Effect, Input, TimerId};
 use stemma_consensus::error::EngineError;
 use stemma_consensus::guard::{SignedKind, SignedMark};
 use stemma_consensus::ports::Application;
+use stemma_consensus::recall::{Recall, Recalled};
 use stemma_consensus::wal::{Entry, Step};
 
 type Marks = BTreeMap<(u64, u32, SignedKind), Digest>;
@@ -213,4 +216,142 @@ fn a_log_that_fails_stops_the_engine_and_withholds_its_effects() {
     assert!(matches!(solo.try_input(heard.clone()), Err(EngineError::Log(_))), "{block:?}");
     solo.log.dies_after = None;
     assert_eq!(solo.try_input(heard), Err(EngineError::Stopped));
+}
+
+/// What validators answer who were asked in a life that began at `NOW_MS`.
+fn recalled(registry: &Registry, head: u64, votes: Vec<SignedVote>) -> ConsensusMessage {
+    let proposals = Vec::new();
+    ConsensusMessage::Recalled(Recalled {
+        network: registry.network(),
+        to: id(0),
+        life: NOW_MS,
+        head,
+        votes,
+        proposals,
+    })
+}
+
+fn signed_vote(registry: &Registry, by: usize, at: (u64, u32), kind: VoteKind) -> SignedVote {
+    match vote(registry, by, at, kind, None) {
+        ConsensusMessage::Vote(signed) => signed,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Node 0 of four, which asks before it votes.
+fn asking(ledger: TinyLedger, log: MemoryLog) -> (Solo, Vec<Effect>) {
+    let config = Config { recall_ms: 500, ..Config::default() };
+    let (solo, effects) = Solo::try_start(ledger, log, 0, config);
+    (solo, effects.unwrap())
+}
+
+fn silenced(effects: &[Effect]) -> Option<&SignedMark> {
+    effects.iter().find_map(|e| if let Effect::Silenced(mark) = e { Some(mark) } else { None })
+}
+
+#[test]
+fn no_vote_before_a_quorum_has_answered() {
+    let ledger = TinyLedger::new(registry(&[10, 10, 10, 10, 0]));
+    let registry = ledger.registry().clone();
+    let (mut solo, effects) = asking(ledger, MemoryLog::default());
+    assert!(matches!(&solo.sent(&effects)[..], [ConsensusMessage::Recall(r)] if (r.height, r.life) == (1, NOW_MS)));
+    let again = solo.input(Input::TimerElapsed(TimerId::Recall));
+    assert_eq!(solo.sent(&again), solo.sent(&effects), "it asks again");
+    solo.hear(1, &recalled(&registry, 0, vec![]));
+    assert!(!solo.engine.votes() && solo.engine.is_asking());
+    solo.hear(1, &recalled(&registry, 0, vec![]));
+    assert!(!solo.engine.votes(), "one validator is one, however often it answers");
+    // A vote that node 1 does not have is node 2's: nothing that node 0 must know of.
+    solo.hear(2, &recalled(&registry, 0, vec![signed_vote(&registry, 2, (1, 0), Prevote)]));
+    assert!(solo.engine.votes() && !solo.engine.is_asking());
+    assert_eq!(solo.log.silenced, None);
+}
+
+#[test]
+fn a_vote_that_the_log_forgot_silences_the_key_for_ever() {
+    let ledger = TinyLedger::new(registry(&[10, 10, 10, 10, 0]));
+    let registry = ledger.registry().clone();
+    let (mut solo, _) = asking(ledger, MemoryLog::default());
+    solo.hear(1, &recalled(&registry, 0, vec![]));
+    let mut forged = signed_vote(&registry, 0, (1, 0), Prevote);
+    forged.signature = signed_vote(&registry, 3, (1, 0), Prevote).signature;
+    solo.hear(3, &recalled(&registry, 0, vec![forged]));
+    assert!(solo.engine.votes(), "a forged signature silences nobody");
+
+    let (mut solo, _) = asking(solo.ledger, MemoryLog::default());
+    solo.hear(1, &recalled(&registry, 0, vec![]));
+    let effects = solo.hear(2, &recalled(&registry, 0, vec![signed_vote(&registry, 0, (1, 3), Precommit)]));
+    let found = silenced(&effects).expect("the signature is found");
+    assert_eq!((found.kind, found.height, found.round), (SignedKind::Precommit, 1, 3));
+    assert_eq!(solo.log.silenced.as_ref(), Some(found));
+    solo.hear(3, &recalled(&registry, 0, vec![]));
+    solo.input(Input::TimerElapsed(TimerId::Recall));
+    assert!(!solo.engine.votes());
+    // Also in its next life, whatever the others say.
+    let (mut solo, effects) = asking(solo.ledger, solo.log);
+    assert!(solo.sent(&effects).is_empty() && !solo.engine.is_asking());
+    for by in 1..4 {
+        solo.hear(by, &recalled(&registry, 0, vec![]));
+    }
+    assert!(!solo.engine.votes());
+}
+
+#[test]
+fn a_certificate_with_a_signature_that_the_log_forgot_is_taken_and_silences() {
+    let registry = registry(&[10, 10, 10, 10, 0]);
+    // All of these certificates have node 0's signature.
+    let blocks = chain(&registry, 3);
+    let (mut solo, _) = asking(TinyLedger::new(registry.clone()), MemoryLog::default());
+    solo.hear(1, &recalled(&registry, 3, vec![]));
+    let effects = solo.hear(2, &recalled(&registry, 3, vec![]));
+    assert!(!solo.engine.votes(), "two of three others are ahead: it catches up first, {effects:?}");
+    let effects = solo.input(Input::Blocks { peer: id(1), blocks });
+    assert_eq!(silenced(&effects).map(|mark| (mark.kind, mark.height)), Some((SignedKind::Precommit, 1)));
+    assert_eq!(solo.ledger.height(), 3, "it goes on to follow");
+    assert!(!solo.engine.votes() && solo.log.silenced.is_some());
+}
+
+#[test]
+fn a_running_validator_finds_its_key_used_elsewhere() {
+    let ledger = TinyLedger::new(registry(&[10, 10, 10, 10, 0]));
+    let registry = ledger.registry().clone();
+    let (mut solo, _) = asking(ledger, MemoryLog::default());
+    for by in [1, 2] {
+        solo.hear(by, &recalled(&registry, 0, vec![]));
+    }
+    solo.input(Input::TimerElapsed(TimerId::Idle { height: 1 }));
+    let propose = TimerId::Step { height: 1, round: 0, step: Step::Propose };
+    let effects = solo.input(Input::TimerElapsed(propose));
+    assert_eq!(solo.votes(&effects), [(Prevote, None)]);
+    // Its own vote, come back: known.
+    let effects = solo.hear(2, &vote(&registry, 0, (1, 0), Prevote, None));
+    assert!(effects.is_empty() && solo.engine.votes(), "{effects:?}");
+    let other = vote(&registry, 0, (1, 0), Prevote, Some(stemma_chain_format::hash::BlockId([9; 32])));
+    let effects = solo.hear(2, &other);
+    assert!(silenced(&effects).is_some() && !solo.engine.votes());
+    assert!(solo.input(Input::TimerElapsed(propose)).iter().all(|e| !matches!(e, Effect::Broadcast(_))));
+}
+
+#[test]
+fn what_a_validator_holds_of_anothers_signatures_it_tells() {
+    let mut solo = Solo::fresh(1);
+    let registry = solo.ledger.registry().clone();
+    solo.hear(0, &vote(&registry, 0, (1, 0), Prevote, None));
+    solo.hear(0, &vote(&registry, 0, (2, 1), Precommit, None));
+    solo.hear(2, &vote(&registry, 2, (1, 0), Prevote, None));
+    let ask = |height| ConsensusMessage::Recall(Recall { network: registry.network(), height, life: 7 });
+    let told = |solo: &Solo, effects: &[Effect]| match &solo.sent(effects)[..] {
+        [ConsensusMessage::Recalled(r)] => {
+            assert_eq!((r.to.clone(), r.life, r.head), (id(0), 7, 0));
+            r.votes.iter().map(|m| (m.vote.height, m.vote.round, m.vote.kind)).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let effects = solo.hear(0, &ask(1));
+    assert_eq!(told(&solo, &effects), [(1, 0, Prevote), (2, 1, Precommit)]);
+    assert!(solo.hear(0, &ask(1)).is_empty(), "asked at once again, it does not read its log again");
+    // Also after a restart, before it votes itself.
+    let (mut solo, _) = solo.restart();
+    let effects = solo.hear(0, &ask(1));
+    assert_eq!(told(&solo, &effects)[0], (1, 0, Prevote));
 }

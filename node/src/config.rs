@@ -1,6 +1,8 @@
 //! From a configuration file to what a node is told: keys opened, genesis verified. Whose node it is, and with which of the keys, the
 //! registry says: [`crate::membership`].
 
+mod layers;
+
 use std::path::{Path, PathBuf};
 
 use stemma_chain_format::amount::{Amount, parse_decimal};
@@ -18,6 +20,8 @@ use zeroize::Zeroizing;
 
 use crate::membership::Keys;
 
+pub use layers::{LayerError, Override, VARIABLE_PREFIX};
+
 /// Longest pause between two looks at a source of prices, in seconds.
 const POLL_S_MAX: u64 = 3_600;
 /// Longest time for a call of the back office, in milliseconds.
@@ -33,8 +37,6 @@ pub struct Told {
     pub genesis: GenesisFile,
     /// The member that the configuration names.
     pub member: MemberId,
-    /// The record that admits the member, where it joins.
-    pub join: Option<Governance>,
     /// The opened keys.
     pub keys: Keys,
     /// What operators' calls must carry.
@@ -53,14 +55,14 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    /// The configuration is not valid TOML of this form.
+    /// The file and what was given beside it are no configuration.
     #[error("{path} is not a node's configuration")]
-    Toml {
+    Layers {
         /// The file.
         path: PathBuf,
-        /// The cause, with the line.
+        /// The cause, with the place.
         #[source]
-        source: Box<toml::de::Error>,
+        source: LayerError,
     },
     /// The genesis does not hold.
     #[error("the genesis file {path} does not hold")]
@@ -115,7 +117,10 @@ pub enum ConfigError {
         found: String,
     },
     /// There is no passphrase.
-    #[error("cannot get the passphrase of the keys: set keys.passphrase_file or STEMMA_PASSPHRASE")]
+    #[error(
+        "cannot get the passphrase of the keys: set keys.passphrase_file or STEMMA_PASSPHRASE, or give systemd's \
+         credential `passphrase`"
+    )]
     Passphrase(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
     /// A setting is out of its range.
     #[error("{field}: expected {expected}, found {found}")]
@@ -129,17 +134,34 @@ pub enum ConfigError {
     },
 }
 
+/// Reads a configuration file, with what is given otherwise; its paths become relative to where the process is.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn read(path: &Path, overrides: &[Override]) -> Result<NodeConfig, ConfigError> {
+    let text = read_text(path)?;
+    let layered = layers::layered(&text, overrides);
+    let mut config = layered.map_err(|source| ConfigError::Layers { path: path.to_owned(), source })?;
+    make_absolute(&mut config, path.parent().unwrap_or_else(|| Path::new(".")));
+    check(&config)?;
+    Ok(config)
+}
+
+/// Requires that a text is a configuration.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn check_text(text: &str) -> Result<(), ConfigError> {
+    let layered = layers::layered(text, &[]);
+    check(&layered.map_err(|source| ConfigError::Layers { path: PathBuf::from("the text"), source })?)
+}
+
 impl Told {
-    /// Reads a configuration file and all that it names.
+    /// Takes a configuration, and reads all that it names.
     ///
     /// # Errors
     /// [`ConfigError`].
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = read_text(path)?;
-        let mut config: NodeConfig = toml::from_str(&text)
-            .map_err(|source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) })?;
-        make_absolute(&mut config, path.parent().unwrap_or_else(|| Path::new(".")));
-        check(&config)?;
+    pub fn of(config: NodeConfig) -> Result<Self, ConfigError> {
         let bytes = std::fs::read(&config.genesis)
             .map_err(|source| ConfigError::Read { path: config.genesis.clone(), source })?;
         let genesis = GenesisFile::decode(bytes)
@@ -149,7 +171,6 @@ impl Told {
             expected: "the member's id".to_owned(),
             found: e.to_string(),
         })?;
-        let join = config.join.as_deref().map(read_join).transpose()?;
         let keys = Keys::open(&config.keys, &passphrase(&config)?)?;
         let operator_token = Zeroizing::new(read_text(&config.http.operator_token_file)?.trim().to_owned());
         let long_enough = operator_token.len() >= 16;
@@ -158,12 +179,15 @@ impl Told {
             let found = format!("{} characters", operator_token.len());
             return Err(ConfigError::Setting { field: "http.operator_token_file", expected, found });
         }
-        Ok(Self { config, genesis, member, join, keys, operator_token })
+        Ok(Self { config, genesis, member, keys, operator_token })
     }
 }
 
 /// Reads the record that admits a member. What it is worth, the other members decide: they let in whom the ledger admits.
-fn read_join(path: &Path) -> Result<Governance, ConfigError> {
+///
+/// # Errors
+/// [`ConfigError::Read`], [`ConfigError::Join`].
+pub fn read_join(path: &Path) -> Result<Governance, ConfigError> {
     let bytes = std::fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let failed = |source| ConfigError::Join { path: path.to_owned(), source };
     match Entry::decode(&bytes).map_err(failed)? {
@@ -223,6 +247,9 @@ fn check(config: &NodeConfig) -> Result<(), ConfigError> {
     }
     if config.bank.window == 0 {
         return setting("bank.window", "above 0", "0".to_owned());
+    }
+    if let Some(otlp) = config.telemetry.otlp.as_ref().filter(|otlp| !is_address(otlp)) {
+        return setting("telemetry.otlp", "an http:// or https:// address", format!("{otlp:?}"));
     }
     check_conditions(&config.institution.conditions)?;
     check_prices(&config.institution.prices)?;
@@ -353,15 +380,29 @@ fn check_rewards(rewards: &RewardsConfig) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn passphrase(config: &NodeConfig) -> Result<Passphrase, ConfigError> {
+/// The passphrase of the keys, from where the configuration, the environment or systemd has it.
+///
+/// # Errors
+/// [`ConfigError::Passphrase`].
+pub fn passphrase(config: &NodeConfig) -> Result<Passphrase, ConfigError> {
     use stemma_keystore::passphrase;
     if let Some(path) = &config.keys.passphrase_file {
         let from_file = passphrase::from_file(path).map_err(|e| ConfigError::Passphrase(Some(Box::new(e))))?;
         return Ok(from_file.passphrase);
     }
-    passphrase::from_environment()
-        .map_err(|e| ConfigError::Passphrase(Some(Box::new(e))))?
-        .ok_or(ConfigError::Passphrase(None))
+    let from_environment = passphrase::from_environment().map_err(|e| ConfigError::Passphrase(Some(Box::new(e))))?;
+    if let Some(given) = from_environment {
+        return Ok(given);
+    }
+    // What systemd hands over by `LoadCredential=passphrase:…`: readable by this service alone.
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join("passphrase"));
+    match credentials.filter(|path| path.exists()) {
+        Some(path) => {
+            let from_file = passphrase::from_file(&path).map_err(|e| ConfigError::Passphrase(Some(Box::new(e))))?;
+            Ok(from_file.passphrase)
+        }
+        None => Err(ConfigError::Passphrase(None)),
+    }
 }
 
 #[cfg(test)]

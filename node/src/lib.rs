@@ -7,16 +7,20 @@
 pub mod bank;
 pub mod calendar;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod error;
 pub mod http;
 pub mod institution;
 pub mod ledger;
+pub mod lock;
 pub mod membership;
+pub mod meters;
 pub mod network;
 pub mod node;
 pub mod role;
 pub mod store;
+pub mod telemetry;
 
 use ::base64::Engine as _;
 

@@ -3,9 +3,11 @@
 //! When a governance record changes the member, the node takes up the change at the height that the record names: everything above the
 //! store is built anew from what this file says.
 
+use std::path::{Path, PathBuf};
+
 use ed25519_dalek::SigningKey;
 use stemma_chain_format::genesis::GenesisFile;
-use stemma_chain_format::governance::{Change, Governance};
+use stemma_chain_format::governance::Change;
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::member::{KeyUse, Member, MemberId, MemberStatus};
 use stemma_chain_format::registry::{Registration, Registry};
@@ -13,7 +15,7 @@ use stemma_keystore::{Passphrase, Purpose, SecretKey, read_key_file};
 use stemma_node_api::config::{KeyFiles, NodeConfig};
 use zeroize::Zeroizing;
 
-use crate::config::{ConfigError, Told};
+use crate::config::{ConfigError, Told, read_join};
 
 /// The opened keys of each use: the one in use, and the one to come.
 pub struct Keys {
@@ -77,7 +79,7 @@ impl Keys {
     /// # Errors
     /// [`ConfigError::Key`].
     pub fn open(files: &KeyFiles, passphrase: &Passphrase) -> Result<Self, ConfigError> {
-        let open = |paths: [Option<&std::path::PathBuf>; 2], purpose| -> Result<Vec<SecretKey>, ConfigError> {
+        let open = |paths: [Option<&PathBuf>; 2], purpose| -> Result<Vec<SecretKey>, ConfigError> {
             let open = |path| read_key_file(path, passphrase, purpose);
             let opened = paths.into_iter().flatten().map(|path| open(path)).collect::<Result<_, _>>();
             opened.map_err(|source| ConfigError::Key { purpose, source })
@@ -111,7 +113,7 @@ impl Told {
     /// # Errors
     /// [`ConfigError::NoMember`], or [`ConfigError::OtherKey`] where no configured key is the member's.
     pub fn take_up(&self, registry: Registry) -> Result<Settings, ConfigError> {
-        let (member, standing) = self.stand(&registry)?;
+        let (member, standing) = stand(&registry, self.config.join.as_deref(), &self.member)?;
         let choose = |purpose, expected: &PublicKey| self.keys.chosen(purpose, expected, &member);
         let member_key = choose(Purpose::Member, &member.member_key)?.signing_key().clone();
         let network_key = choose(Purpose::Network, &member.network_key)?;
@@ -133,27 +135,35 @@ impl Told {
             operator_token: self.operator_token.clone(),
         })
     }
+}
 
-    fn stand(&self, registry: &Registry) -> Result<(Member, Standing), ConfigError> {
-        if let Some(Registration { member, status }) = registry.registration(&self.member) {
-            let standing = match status {
-                MemberStatus::Active => Standing::Active,
-                MemberStatus::Suspended => Standing::Suspended,
-                MemberStatus::Removed => Standing::Removed,
-            };
-            return Ok((member.clone(), standing));
-        }
-        let scheduled = registry.scheduled().iter().flat_map(|scheduled| &scheduled.changes);
-        let joins = self.join.iter().flat_map(|record: &Governance| &record.changes);
-        let admitted = scheduled.chain(joins).find_map(|change| match change {
-            Change::Admit(member) if member.id == self.member => Some(member.clone()),
-            _ => None,
-        });
-        admitted.map(|member| (member, Standing::Coming)).ok_or_else(|| {
-            let known: Vec<String> = registry.members().map(|m| m.id.to_string()).collect();
-            ConfigError::NoMember { member: self.member.to_string(), known: known.join(", ") }
-        })
+/// A member as the registry has it, or as it is going to be: by what waits to take effect, or by the record that a joining member was
+/// given, which is read only where it is needed.
+///
+/// # Errors
+/// [`ConfigError::NoMember`], or the record cannot be read.
+pub fn stand(registry: &Registry, join: Option<&Path>, id: &MemberId) -> Result<(Member, Standing), ConfigError> {
+    if let Some(Registration { member, status }) = registry.registration(id) {
+        let standing = match status {
+            MemberStatus::Active => Standing::Active,
+            MemberStatus::Suspended => Standing::Suspended,
+            MemberStatus::Removed => Standing::Removed,
+        };
+        return Ok((member.clone(), standing));
     }
+    let admits = |change: &Change| match change {
+        Change::Admit(member) if member.id == *id => Some(member.clone()),
+        _ => None,
+    };
+    let mut scheduled = registry.scheduled().iter().flat_map(|scheduled| &scheduled.changes);
+    let mut admitted = scheduled.find_map(admits);
+    if let Some(path) = join.filter(|_| admitted.is_none()) {
+        admitted = read_join(path)?.changes.iter().find_map(admits);
+    }
+    admitted.map(|member| (member, Standing::Coming)).ok_or_else(|| {
+        let known: Vec<String> = registry.members().map(|m| m.id.to_string()).collect();
+        ConfigError::NoMember { member: id.to_string(), known: known.join(", ") }
+    })
 }
 
 /// Whether two registries say something else of a member: its role, standing, power or keys.

@@ -11,9 +11,11 @@ mod desk;
 mod event;
 mod exchange;
 mod governance;
+mod health;
 mod paths;
 mod perform;
 mod prices;
+mod trace;
 mod verifier;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -37,15 +39,17 @@ use crate::institution::prices::ReplayError;
 use crate::institution::{Institution, Prices};
 use crate::ledger::StoreSink;
 use crate::membership::{Settings, Standing};
+use crate::meters::Meters;
 use crate::network;
 use crate::role::{Answer, RoleEffect};
-use crate::store::{EnrolmentRow, OrderRow, Store, StoreError, StoreLog};
+use crate::store::{EnrolmentRow, OrderRow, Silence, Store, StoreError, StoreLog};
+use crate::telemetry::Traces;
 use event::Asked;
 use stemma_chain_format::announcement::Announcement;
 use stemma_chain_format::governance::PROTOCOL_VERSION_MAX;
 use stemma_chain_format::registry::Registry;
 use stemma_net::{NetHandle, PeerId};
-use stemma_node_api::config::PriceSource;
+use stemma_node_api::config::{ConsensusConfig, PriceSource};
 use stemma_node_api::types::Status;
 
 /// Most events that wait; whoever brings more waits too.
@@ -54,6 +58,8 @@ pub const EVENTS_MAX: usize = 4_096;
 const TURN_EVENTS_MAX: usize = 1_024;
 /// Every so many ticks the head is said again, for whoever missed it.
 const HEAD_TICKS: u64 = 4;
+/// How often a validator that starts asks the others again for its own signatures, in milliseconds.
+const RECALL_MS: u64 = 1_000;
 /// Identities verified at once: a password takes some 20 MiB and a core.
 const DESKS: usize = 2;
 /// Every so many ticks a peer is asked for what others announced of their addresses.
@@ -151,6 +157,14 @@ pub struct Node {
     /// Why the node ends, once it is to.
     ended: Option<NodeEnd>,
     status: watch::Sender<Status>,
+    /// Why this node's validator key signs nothing here any more.
+    silence: Option<Silence>,
+    /// The height that each member last said it has.
+    heads: BTreeMap<MemberId, u64>,
+    /// The agreed time of the last block, once one came since the start.
+    block_ms: Option<u64>,
+    meters: Arc<Meters>,
+    tracing: Option<trace::Tracing>,
 }
 
 /// What the node's thread is made of, beside its settings.
@@ -173,6 +187,10 @@ pub struct NodeParts {
     pub changes: broadcast::Sender<Arc<OrderRow>>,
     /// How a bank verifies identities.
     pub desk: Arc<Desk>,
+    /// Where the node counts.
+    pub meters: Arc<Meters>,
+    /// Where it tells of trades, if anywhere.
+    pub traces: Option<Traces>,
 }
 
 impl Node {
@@ -181,26 +199,20 @@ impl Node {
     /// # Errors
     /// [`NodeError`].
     pub fn new(settings: Settings, parts: NodeParts) -> Result<Self, NodeError> {
-        let NodeParts { store, net, runtime, events, announced, registry, status, changes, desk } = parts;
+        let NodeParts { store, net, runtime, events, announced, registry, status, changes, desk, meters, traces } =
+            parts;
         let ledger = store.load_ledger(&settings.genesis)?;
         registry.send_replace(Arc::clone(ledger.registry()));
         let members = network::members(ledger.registry(), &settings.member.id);
         let peers = network::peer_ids(ledger.registry(), &settings.member.id);
         let told_height = ledger.head().height;
         let state = LedgerState::new(ledger, StoreSink::new(store.clone()));
-        let c = &settings.config.consensus;
-        let engine_config = EngineConfig {
-            propose_ms: c.propose_ms,
-            prevote_ms: c.prevote_ms,
-            precommit_ms: c.precommit_ms,
-            round_delta_ms: c.delta_ms,
-            idle_ms: c.idle_ms,
-            protocol_max: c.protocol_max.unwrap_or(PROTOCOL_VERSION_MAX),
-            ..EngineConfig::default()
-        };
         let signer = settings.validator_key.clone().map(|key| Box::new(key) as Box<_>);
         let network = settings.genesis.network();
-        let engine = Engine::new(engine_config, network, settings.member.id.clone(), signer);
+        let engine =
+            Engine::new(engine_config(&settings.config.consensus), network, settings.member.id.clone(), signer);
+        let key = settings.validator_key.as_ref().map(stemma_chain_format::keys::PublicKey::of);
+        let silence = key.map(|key| store.silence_of(&key)).transpose()?.flatten();
         let log = StoreLog::open(store.clone())?;
         let verifier = verifier::start(registry.subscribe(), events.clone()).map_err(NodeError::Thread)?;
         let (bank, institution) = roles(&settings, &store, desk)?;
@@ -244,6 +256,11 @@ impl Node {
             registry,
             ended: None,
             status,
+            silence,
+            heads: BTreeMap::new(),
+            block_ms: None,
+            meters,
+            tracing: traces.map(trace::Tracing::new),
         })
     }
 
@@ -252,6 +269,9 @@ impl Node {
     /// # Errors
     /// [`NodeError`]: the node cannot go on without losing something.
     pub fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<NodeEnd, NodeError> {
+        if let Some(silence) = &self.silence {
+            tracing::warn!("this node follows and does not vote: {}; {}", silence.cause, health::SILENCED_HELP);
+        }
         self.announce();
         self.announced.keys().for_each(|member| self.set_paths(member));
         self.warn_ahead(self.state.ledger().registry());
@@ -313,6 +333,7 @@ impl Node {
 
     fn on_tick(&mut self) -> Result<(), NodeError> {
         self.ticks = self.ticks.wrapping_add(1);
+        self.show_meters();
         if self.ticks.is_multiple_of(HEAD_TICKS) {
             self.publish_head();
             self.settle();
@@ -331,7 +352,11 @@ impl Node {
 
     /// Adds a verified entry to the pool; tells consensus where it is new.
     fn pool(&mut self, entry: Arc<stemma_chain_format::validate::VerifiedEntry>) -> bool {
-        self.state.add(entry)
+        let is_new = self.state.add(Arc::clone(&entry));
+        if let Some(tracing) = self.tracing.as_mut().filter(|_| is_new) {
+            tracing.pooled(&entry);
+        }
+        is_new
     }
 
     fn answer_question(&mut self, slot: crate::role::QuestionSlot, answer: Answer) {
@@ -350,6 +375,19 @@ impl Node {
                 tracing::debug!(error = %e, "an answer found nobody waiting");
             }
         }
+    }
+}
+
+fn engine_config(c: &ConsensusConfig) -> EngineConfig {
+    EngineConfig {
+        propose_ms: c.propose_ms,
+        prevote_ms: c.prevote_ms,
+        precommit_ms: c.precommit_ms,
+        round_delta_ms: c.delta_ms,
+        idle_ms: c.idle_ms,
+        protocol_max: c.protocol_max.unwrap_or(PROTOCOL_VERSION_MAX),
+        recall_ms: RECALL_MS,
+        ..EngineConfig::default()
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) fn authentic(validators: &ValidatorSet, message: &ConsensusMessage) -
         ConsensusMessage::PolkaCertificate(_) | ConsensusMessage::RoundCertificate(_) => {
             return true;
         }
+        // These count for nothing in a height.
+        ConsensusMessage::Recall(_) | ConsensusMessage::Recalled(_) => return false,
     };
     check.is_some_and(|c| keys::verify(&c.key, &c.message, &c.signature).is_ok())
 }

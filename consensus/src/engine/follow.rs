@@ -41,7 +41,7 @@ impl Engine {
             if synced.block.header.height <= turn.app.height() {
                 continue;
             }
-            if let Err(violation) = self.take_block(synced, turn) {
+            if let Err(violation) = self.take_block(synced, turn)? {
                 turn.emit(Effect::Refused { peer: peer.clone(), reason: violation.to_string() });
                 self.sync.failed(&peer);
                 break;
@@ -56,18 +56,27 @@ impl Engine {
         Ok(())
     }
 
+    /// Commits a block where it proves itself; the violation is the peer's, an error ours.
     fn take_block<A: Application, L: Log>(
         &mut self,
         synced: SyncedBlock,
         turn: &mut Turn<'_, A, L>,
-    ) -> Result<(), Violation> {
+    ) -> Result<Result<(), Violation>, EngineError> {
         let (next, parent) = (turn.next_height(), turn.app.head());
-        synced.verify(&self.setup.network, next, &parent, turn.app.registry())?;
+        if let Err(violation) = synced.verify(&self.setup.network, next, &parent, turn.app.registry()) {
+            return Ok(Err(violation));
+        }
+        // Before the block is durable: it would not be looked at again.
+        if let Some(mark) = self.unknown_in_certificate(&synced.certificate, turn) {
+            self.silence(&mark, turn)?;
+        }
         let SyncedBlock { block, certificate, entries } = synced;
         let entries = entries.into_iter().map(|e| e.0).collect();
-        turn.app.commit_synced(&block, &certificate, entries)?;
-        turn.emit(Effect::Committed { block, certificate, synced: true });
-        Ok(())
+        let committed = turn.app.commit_synced(&block, &certificate, entries);
+        if committed.is_ok() {
+            turn.emit(Effect::Committed { block, certificate, synced: true });
+        }
+        Ok(committed)
     }
 
     pub(super) fn on_fetch_failed<A: Application, L: Log>(

@@ -27,6 +27,7 @@ impl Engine {
         self.guard.enter(next);
         self.knows_protocol(next, turn.app.registry())?;
         let validators = ValidatorSet::of(turn.app.registry()).map_err(EngineError::Validators)?;
+        self.end_recall(&validators, turn);
         let votes = self.has_vote(next, &validators);
         self.validators = Some(validators.clone());
         if next > self.log_height {
@@ -69,11 +70,13 @@ impl Engine {
     }
 
     /// A node votes at a height when the registry names its signer's key, when no log of a later height says that it
-    /// voted there already, and from the height that its configuration names.
+    /// voted there already, from the height that its configuration names, and not before the others were asked what they hold
+    /// of its signatures.
     fn has_vote(&self, next: u64, validators: &ValidatorSet) -> bool {
         let key = self.setup.signer.as_ref().map(|s| s.public_key());
         let listed = validators.get(&self.setup.me).is_some_and(|v| Some(v.key()) == key);
-        listed && next >= self.log_height && next >= self.setup.config.vote_from_height
+        let may_sign = self.asking.is_none() && !self.silenced;
+        listed && may_sign && next >= self.log_height && next >= self.setup.config.vote_from_height
     }
 
     /// Begins to decide the height that waited.

@@ -27,13 +27,20 @@ impl Engine {
             return Ok(());
         }
         let message = match ConsensusMessage::decode(bytes, &self.setup.network) {
-            Ok(message) if self.is_mine(&message) => return Ok(()),
+            Ok(ConsensusMessage::Recall(recall)) => return self.on_recall(&from, &recall, turn),
+            Ok(ConsensusMessage::Recalled(recalled)) => return self.on_recalled(from, recalled, turn),
             Ok(message) => message,
             Err(e) => {
                 turn.emit(Effect::Refused { peer: from, reason: e.to_string() });
                 return Ok(());
             }
         };
+        if let Some(mark) = self.unknown_in(&message, turn) {
+            return self.fall_silent(&mark, turn);
+        }
+        if self.is_mine(&message) {
+            return Ok(());
+        }
         let next = turn.next_height();
         let height = message.height();
         if height < next {
@@ -63,7 +70,7 @@ impl Engine {
         match message {
             ConsensusMessage::Vote(m) => m.vote.validator == self.setup.me,
             ConsensusMessage::Proposal(m, _) => m.proposal.proposer == self.setup.me,
-            ConsensusMessage::PolkaCertificate(_) | ConsensusMessage::RoundCertificate(_) => false,
+            _ => false,
         }
     }
 
@@ -80,6 +87,7 @@ impl Engine {
             }
             ConsensusMessage::PolkaCertificate(c) => CoreInput::PolkaCertificate(c.to_core()),
             ConsensusMessage::RoundCertificate(c) => CoreInput::RoundCertificate(c.to_core()),
+            ConsensusMessage::Recall(_) | ConsensusMessage::Recalled(_) => return Ok(()),
         };
         self.drive(input, turn)
     }

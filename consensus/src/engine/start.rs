@@ -23,6 +23,7 @@ impl Engine {
         let entries = turn.read_log()?;
         self.log_height = entries.iter().map(|(height, _)| *height).max().unwrap_or(0);
         self.log_begun = false;
+        self.begin_recall(&entries, turn)?;
         self.enter_height(turn)
     }
 

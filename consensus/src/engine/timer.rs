@@ -36,6 +36,7 @@ impl Engine {
                     self.catch_up(turn);
                 }
             }
+            TimerId::Recall => self.ask(turn),
             TimerId::SyncRequest { number } => {
                 let late = self.sync.outstanding().filter(|r| r.number == number);
                 if let Some(peer) = late.map(|r| r.peer.clone()) {

@@ -1,7 +1,10 @@
 //! One call of the engine: what it may use, and what it has gathered for its caller.
 
+use stemma_chain_format::keys::PublicKey;
+
 use crate::engine::{Effect, TimerId};
 use crate::error::EngineError;
+use crate::guard::SignedMark;
 use crate::ports::{Application, Log};
 
 /// The ports lent for one call, and the effects so far.
@@ -35,6 +38,14 @@ impl<'t, A: Application, L: Log> Turn<'t, A, L> {
 
     pub fn reset_log(&mut self, height: u64) -> Result<(), EngineError> {
         self.log.reset(height).map_err(EngineError::Log)
+    }
+
+    pub fn silence(&mut self, key: &PublicKey, mark: &SignedMark) -> Result<(), EngineError> {
+        self.log.silence(key, mark).map_err(EngineError::Log)
+    }
+
+    pub fn is_silenced(&self, key: &PublicKey) -> Result<bool, EngineError> {
+        self.log.is_silenced(key).map_err(EngineError::Log)
     }
 
     pub fn read_log(&self) -> Result<Vec<(u64, Vec<u8>)>, EngineError> {

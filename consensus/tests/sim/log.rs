@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use stemma_chain_format::hash::Digest;
-use stemma_consensus::guard::SignedKind;
+use stemma_chain_format::keys::PublicKey;
+use stemma_consensus::guard::{SignedKind, SignedMark};
 use stemma_consensus::ports::{Log, LogError};
 use stemma_consensus::wal::Entry;
 
@@ -19,6 +20,7 @@ pub struct MemoryLog {
     pub dies_after: Option<u32>,
     /// Every mark that was ever made durable, over all lives: the checker's memory.
     pub signed: BTreeMap<(u64, u32, SignedKind), Digest>,
+    pub silenced: Option<SignedMark>,
     pub flushes: u64,
     pub appends: u64,
 }
@@ -85,6 +87,16 @@ impl Log for MemoryLog {
         self.step()?;
         self.below_written = height;
         Ok(())
+    }
+
+    fn silence(&mut self, _: &PublicKey, mark: &SignedMark) -> Result<(), LogError> {
+        self.step()?;
+        self.silenced.get_or_insert_with(|| mark.clone());
+        Ok(())
+    }
+
+    fn is_silenced(&self, _: &PublicKey) -> Result<bool, LogError> {
+        Ok(self.silenced.is_some())
     }
 
     fn replay(&self) -> Result<Vec<(u64, Vec<u8>)>, LogError> {

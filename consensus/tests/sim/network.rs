@@ -275,7 +275,11 @@ impl World {
         n.timers.clear();
         let votes = n.role != Role::Follower;
         let signer = votes.then(|| Box::new(validator_key(node)) as Box<dyn Signer + Send>);
-        let config = self.options.config.clone();
+        let mut config = self.options.config.clone();
+        if n.role == Role::Liar {
+            // Its key signs behind its engine's back, which the engine would find out.
+            config.recall_ms = 0;
+        }
         n.engine = Some(Engine::new(config, self.registry.network(), id(node), signer));
         self.input(node, Input::Start);
     }
@@ -348,6 +352,7 @@ impl World {
                 let liar = self.options.liar.map(id);
                 self.checks.misbehaviour(&evidence, &self.registry, liar.as_ref());
             }
+            Effect::Silenced(mark) => panic!("{} found a signature that it forgot: {mark:?}", id(node)),
             Effect::Refused { peer, reason } => panic!("{} refused {peer}: {reason}", id(node)),
         }
     }

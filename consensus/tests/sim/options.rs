@@ -50,7 +50,7 @@ impl Options {
             live_ms: 60_000,
             heights: 10,
             entry_every_ms: 100,
-            config: Config::default(),
+            config: Config { recall_ms: 500, ..Config::default() },
         }
     }
 }

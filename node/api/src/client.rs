@@ -83,6 +83,9 @@ const ANSWER_SECONDS_MAX: u64 = 60;
 /// Longest time for a report, in seconds: it may be long.
 const REPORT_SECONDS_MAX: u64 = 30 * 60;
 
+/// Longest time for a backup, in seconds.
+const BACKUP_SECONDS_MAX: u64 = 12 * 3_600;
+
 /// Longest time for which events are followed in one call.
 const FOLLOW_MAX: Duration = Duration::from_secs(24 * 3_600);
 
@@ -119,6 +122,23 @@ impl Client {
     /// [`ClientError`].
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.get(routes::STATUS).await
+    }
+
+    /// A copy of the node's store, written piece by piece as it comes (operator). Returns the height that it is of.
+    ///
+    /// # Errors
+    /// [`ClientError`]; what could not be written is [`ClientError::Unexpected`].
+    pub async fn backup(&self, to: &mut impl std::io::Write) -> Result<u64, ClientError> {
+        let call = self.http.post(format!("{}{}", self.base, routes::BACKUP));
+        let mut answer = self.accepted(call.timeout(Duration::from_secs(BACKUP_SECONDS_MAX))).await?;
+        let height = answer.headers().get(HEIGHT_HEADER).and_then(|height| height.to_str().ok()?.parse().ok());
+        let height = height.ok_or_else(|| self.unexpected("a backup that does not say its height".to_owned()))?;
+        while let Some(piece) =
+            answer.chunk().await.map_err(|source| ClientError::Unreachable { url: self.base.clone(), source })?
+        {
+            to.write_all(&piece).map_err(|e| self.unexpected(format!("the backup cannot be written: {e}")))?;
+        }
+        Ok(height)
     }
 
     /// The genesis file's bytes.

@@ -1,9 +1,15 @@
 //! The node's configuration file (TOML). Relative paths are relative to the folder of the file.
+//!
+//! [`DEFAULT_FILE`] is the file that `stemma-node init` writes: every setting with what it means and its default.
+
+mod default_file;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use default_file::{DEFAULT_FILE, with_defaults, with_examples};
 
 /// Everything that a node is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +33,12 @@ pub struct NodeConfig {
     /// Time-outs of consensus.
     #[serde(default)]
     pub consensus: ConsensusConfig,
+    /// What is written to standard error.
+    #[serde(default)]
+    pub log: LogConfig,
+    /// Traces.
+    #[serde(default)]
+    pub telemetry: TelemetryConfig,
     /// For a bank.
     #[serde(default)]
     pub bank: BankConfig,
@@ -171,6 +183,42 @@ impl Default for ConsensusConfig {
             protocol_max: None,
         }
     }
+}
+
+/// What a node writes to standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `text` or `json`. Default `text`.
+    pub format: LogFormat,
+    /// A filter of `tracing`. Default `warn`, and `info` of the node's own modules.
+    pub filter: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        let filter = "warn,stemma=info,stemma_node=info,stemma_consensus=info".to_owned();
+        Self { format: LogFormat::Text, filter }
+    }
+}
+
+/// How a node's log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// Traces for OpenTelemetry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetryConfig {
+    /// The collector's address for OTLP over HTTP. Default none: nothing is traced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<String>,
 }
 
 /// Rules of a bank.

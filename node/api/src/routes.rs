@@ -2,6 +2,12 @@
 
 /// State of the node: height, head, peers.
 pub const STATUS: &str = "/v1/status";
+/// Whether the node's thread goes on: 200, else 503.
+pub const HEALTH: &str = "/healthz";
+/// Whether the node has caught up and, with a vote, has a quorum of validators connected: 200, else 503 with the reasons.
+pub const READY: &str = "/readyz";
+/// A copy of the store at one height, while the node runs (operator).
+pub const BACKUP: &str = "/v1/backup";
 /// The genesis file's bytes.
 pub const GENESIS: &str = "/v1/genesis";
 /// The members of the network.

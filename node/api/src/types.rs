@@ -43,6 +43,39 @@ pub struct Status {
     /// How the institution's own system is, where it executes in one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub back_office: Option<BackOfficeView>,
+    /// Whether the node votes, where it has a validator's key.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub vote: Option<VoteView>,
+    /// What keeps the node from being ready; empty where it is.
+    #[serde(default)]
+    pub not_ready: Vec<String>,
+    /// By how much the node's clock is ahead of each member's, in milliseconds, a message's way included.
+    #[serde(default)]
+    pub clock_offsets_ms: BTreeMap<String, i64>,
+}
+
+/// Whether a node votes with its validator's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VoteView {
+    /// `voting`; `asking` the others for its own signatures before it does; `following`; or `silenced`, for ever with this key.
+    pub state: String,
+    /// The key.
+    pub key: String,
+    /// Why it does not vote.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub help: Option<String>,
+}
+
+/// Whether a node is ready to serve, or alive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HealthView {
+    /// Yes or no.
+    pub ok: bool,
+    /// Why not.
+    pub reasons: Vec<String>,
 }
 
 /// How an institution's own system is, as its node sees it.

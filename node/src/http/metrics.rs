@@ -1,6 +1,7 @@
 //! Metrics in Prometheus' text format (OpenMetrics 1.0). Nothing in them tells of customers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -27,6 +28,18 @@ struct Path {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
+    member: String,
+    role: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfMember {
+    member: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Institution {
     institution: String,
 }
@@ -44,6 +57,8 @@ struct Measure {
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<impl IntoResponse, Failure> {
     let mut registry = Registry::with_prefix("stemma");
     of_node(&mut registry, &shared);
+    of_operation(&mut registry, &shared);
+    shared.meters.register(&mut registry);
     of_paths(&mut registry, &(shared.paths)());
     // A node that is no bank has no queue.
     if let Ok((queues, open)) = shared.call(|reply| Call::Queues { count: 0, reply }).await {
@@ -79,6 +94,28 @@ fn of_node(registry: &mut Registry, shared: &Shared) {
         let help = "Whether the circuit breaker keeps calls of the back office back";
         set(registry, "back_office_breaker_open", help, u64::from(office.breaker != "closed"));
     }
+}
+
+/// How the node itself is.
+fn of_operation(registry: &mut Registry, shared: &Shared) {
+    let status = shared.status.borrow().clone();
+    let build = Family::<Build, Gauge>::default();
+    build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION"), member: status.member, role: status.role }).set(1);
+    registry.register("build_info", "Always 1; the labels say which version runs for which member", build);
+    set(registry, "ready", "Whether the node is ready", u64::from(status.not_ready.is_empty()));
+    set(registry, "voting", "Whether the node votes", u64::from(shared.meters.votes.load(Ordering::Relaxed)));
+    let is_silenced = status.vote.is_some_and(|vote| vote.state == "silenced");
+    let help = "Whether the validator's key is silenced here: it never votes again";
+    set(registry, "silenced", help, u64::from(is_silenced));
+    set(registry, "round", "The round being decided", shared.meters.round.load(Ordering::Relaxed));
+    let size = std::fs::metadata(&shared.store_file).map_or(0, |file| file.len());
+    set(registry, "store_bytes", "Size of the store's file", size);
+    let offsets = Family::<OfMember, Gauge>::default();
+    for (member, offset) in shared.meters.offsets() {
+        offsets.get_or_create(&OfMember { member }).set(offset);
+    }
+    let help = "By how much this clock is ahead of a member's, in milliseconds, a message's way included";
+    registry.register("clock_offset_ms", help, offsets);
 }
 
 fn of_paths(registry: &mut Registry, paths: &[PathView]) {

@@ -1,6 +1,7 @@
 //! The HTTP API: a file for each resource; only JSON here. Reads come from the store, acts go to the node's thread.
 
 mod accounts;
+pub mod backup;
 mod blocks;
 pub mod bulk;
 mod catalogue;
@@ -39,6 +40,7 @@ use zeroize::Zeroizing;
 
 use crate::bank::Desk;
 use crate::error::chain;
+use crate::meters::Meters;
 use crate::node::{Call, CallReply, Event};
 use crate::store::{OrderRow, Store, StoreError};
 
@@ -73,6 +75,14 @@ pub struct Shared {
     pub reports: Arc<Semaphore>,
     /// How a bank verifies identities.
     pub desk: Arc<Desk>,
+    /// What the node counts.
+    pub meters: Arc<Meters>,
+    /// The turn to make a backup.
+    pub backups: Arc<Semaphore>,
+    /// The folder of the store.
+    pub data: std::path::PathBuf,
+    /// The store's file.
+    pub store_file: std::path::PathBuf,
 }
 
 /// An error on its way out.
@@ -167,6 +177,9 @@ impl Shared {
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route(routes::STATUS, get(status::status))
+        .route(routes::HEALTH, get(status::health))
+        .route(routes::READY, get(status::ready))
+        .route(routes::BACKUP, post(backup::backup))
         .route(routes::GENESIS, get(status::genesis))
         .route(routes::MEMBERS, get(status::members))
         .route(routes::REGISTRY, get(governance::registry))

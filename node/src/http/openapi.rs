@@ -13,6 +13,9 @@ use super::Json;
         smallest units, ids lowercase hexadecimal, signed records base64 of their exact bytes. Every error is an ApiError."),
     paths(
         super::status::status,
+        super::status::health,
+        super::status::ready,
+        super::backup::backup,
         super::status::genesis,
         super::status::members,
         super::governance::registry,

@@ -4,19 +4,43 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use stemma_chain_format::member::{OwnAccount, Role};
 use stemma_chain_format::registry::own_account;
-use stemma_node_api::types::{MemberView, Status};
+use stemma_node_api::types::{HealthView, MemberView, Status};
 
 use super::{Json, Shared};
 
 /// State of the node.
 #[utoipa::path(get, path = "/v1/status", tag = "node", responses((status = 200, body = Status)))]
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
-    let status = shared.status.borrow().clone();
+    let mut status = shared.status.borrow().clone();
+    status.clock_offsets_ms = shared.meters.offsets();
     Json(status)
+}
+
+/// Whether the node's thread goes on.
+#[utoipa::path(get, path = "/healthz", tag = "node",
+    responses((status = 200, body = HealthView), (status = 503, body = HealthView)))]
+pub(super) async fn health(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<HealthView>) {
+    let is_live = shared.meters.is_live();
+    let stuck = || "the node's thread has not had its turn for half a minute".to_owned();
+    said(if is_live { Vec::new() } else { vec![stuck()] })
+}
+
+/// Whether the node has caught up and, with a vote, has a quorum of validators connected.
+#[utoipa::path(get, path = "/readyz", tag = "node",
+    responses((status = 200, body = HealthView), (status = 503, body = HealthView)))]
+pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<HealthView>) {
+    said(shared.status.borrow().not_ready.clone())
+}
+
+fn said(reasons: Vec<String>) -> (StatusCode, Json<HealthView>) {
+    let ok = reasons.is_empty();
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(HealthView { ok, reasons }))
 }
 
 /// The genesis file's exact bytes.

@@ -41,14 +41,17 @@ impl Node {
                         synced,
                         "committed"
                     );
+                    self.count_block(&block, &certificate);
                     proposer_is_here |= !synced && header.proposer == self.settings.member.id;
                 }
                 Effect::FetchEntries { ids, from } => self.fetch_entries(&ids, &from),
                 Effect::RequestBlocks { peer, from_height, count } => self.request_blocks(peer, from_height, count),
                 Effect::Misbehaviour(evidence) => {
+                    self.meters.misbehaviour.inc();
                     tracing::error!(?evidence, "a validator contradicted itself; the proof is kept");
                     self.store.keep_evidence(&evidence.encode())?;
                 }
+                Effect::Silenced(mark) => self.tell_silence(&mark),
                 Effect::Refused { peer, reason } => tracing::warn!(%peer, reason, "refused what a member sent"),
             }
         }
@@ -78,6 +81,9 @@ impl Node {
         }
         for (height, entry) in &entries {
             let id = entry.id();
+            if let Some(tracing) = &mut self.tracing {
+                tracing.committed(*height, entry);
+            }
             for reply in self.submitted.remove(&id).into_iter().flatten() {
                 let _gone = reply.send(Ok(Committed { id: id.to_string(), height: *height }));
             }

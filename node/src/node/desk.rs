@@ -23,12 +23,16 @@ impl Node {
             let _gone = reply.send(Err(wrong_role("bank")));
             return Ok(());
         };
+        let began = std::time::SystemTime::now();
         let error = match bank.intake(handed_in, self.state.ledger(), now_ms(), &mut self.effects) {
             Ok(Intake::Known(row) | Intake::Turned(row)) => {
                 self.replies.push((reply, *row));
                 return Ok(());
             }
             Ok(Intake::Identifying(link)) => {
+                if let Some(tracing) = &self.tracing {
+                    tracing.ended(&link, "intake", began, Vec::new());
+                }
                 self.identifying.entry(link).or_default().push(reply);
                 return Ok(());
             }
@@ -56,9 +60,14 @@ impl Node {
         let Some(job) = bank.take_job() else { return };
         let (desk, given_up) = (bank.desk(), job.given_up());
         let (events, desks) = (self.events.clone(), Arc::clone(&self.desks));
+        let traced = self.tracing.as_ref().map(|tracing| (tracing.traces(), given_up.link));
         self.runtime.spawn(async move {
             let _place = desks.acquire_owned().await;
+            let began = std::time::SystemTime::now();
             let outcome = tokio::task::spawn_blocking(move || job.run(&desk)).await;
+            if let Some((traces, link)) = traced {
+                traces.span(&link, "identity", began, std::time::SystemTime::now(), Vec::new());
+            }
             let outcome = outcome.unwrap_or_else(|e| {
                 tracing::error!(error = %e, "an identity was not verified");
                 given_up

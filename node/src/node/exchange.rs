@@ -58,7 +58,11 @@ impl Node {
         let bytes_max = MEMBER_ID_CHARS_MAX.saturating_add(32);
         match cbor::decode::<(MemberId, u64, u64)>(data, "head", bytes_max) {
             Ok((peer, ..)) if peer == self.settings.member.id => Ok(()),
-            Ok((peer, height, _)) => self.drive(Input::PeerHead { peer, height }),
+            Ok((peer, height, their_ms)) => {
+                self.meters.heard_time(peer.as_str(), their_ms, now_ms());
+                self.heads.insert(peer.clone(), height);
+                self.drive(Input::PeerHead { peer, height })
+            }
             Err(e) => {
                 tracing::warn!(error = %e, "a head that cannot be read");
                 Ok(())
@@ -133,6 +137,9 @@ impl Node {
         self.next_message = self.next_message.saturating_add(1);
         let answers = pairs.iter().map(|_| None).collect();
         self.asked.insert(message, Asked { reply, answers, left: pairs.len() });
+        if let Some(tracing) = &mut self.tracing {
+            tracing.message(message);
+        }
         self.verifier.questions(message, pairs);
     }
 
@@ -153,12 +160,20 @@ impl Node {
                 Ok(())
             }
             Verified::Questions { message, questions } => {
+                let came = self.tracing.as_mut().and_then(|tracing| tracing.verified(message));
                 for (index, question) in questions.into_iter().enumerate() {
                     let slot = QuestionSlot { message, index };
                     match (question, &mut self.institution) {
                         (Ok(question), Some(institution)) => {
                             let ledger = self.state.ledger();
+                            let (request, endorsement) = (question.request().link(), question.endorsement().link());
+                            let began = std::time::SystemTime::now();
                             institution.asked(slot, question, ledger, now_ms(), &mut self.effects)?;
+                            if let (Some(tracing), Some(came)) = (&mut self.tracing, came) {
+                                tracing.traces().span(&request, "verify", came, began, Vec::new());
+                                tracing.ended(&request, "execute", began, Vec::new());
+                                tracing.judged(endorsement, request);
+                            }
                         }
                         (Err(violation), _) => {
                             tracing::warn!(%violation, "a question that does not hold");

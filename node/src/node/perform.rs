@@ -28,6 +28,7 @@ impl Node {
         while !self.effects.is_empty() {
             let effects = std::mem::take(&mut self.effects);
             self.make_durable(&effects)?;
+            self.tell_ended(&effects);
             if let Some(bank) = &mut self.bank {
                 bank.stored();
             }
@@ -90,6 +91,21 @@ impl Node {
         if writes.is_empty() { Ok(()) } else { Ok(self.store.write_roles(&writes)?) }
     }
 
+    /// Counts and traces what has come to its end, now that it is durable.
+    fn tell_ended(&mut self, effects: &[RoleEffect]) {
+        for effect in effects {
+            match effect {
+                RoleEffect::StoreOrder(row) => self.order_ended(row),
+                RoleEffect::StoreAnswer(row) => {
+                    if let Some(tracing) = &mut self.tracing {
+                        tracing.answered(row);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Verifiers in their new forms, with the rest of their rows as it was.
     fn used_up(&self, used_up: &[(AccountId, &str, &Vec<u8>)]) -> Result<Vec<VerifierRow>, NodeError> {
         let mut rows = Vec::with_capacity(used_up.len());
@@ -130,10 +146,7 @@ impl Node {
                     questions.entry(institution).or_default().push((link, question));
                 }
                 RoleEffect::VerifyExecuted { link, chain } => self.verifier.executed(link, *chain),
-                RoleEffect::Propose(entry) => {
-                    self.outgoing.push(entry.entry().encode());
-                    new |= self.pool(entry);
-                }
+                RoleEffect::Propose(entry) => new |= self.propose(entry),
                 RoleEffect::CallBackOffice(call) => self.call_back_office(*call),
                 RoleEffect::Answer { slot, answer } => self.answer_question(slot, answer),
                 RoleEffect::Changed(link) => self.tell_waiting(&link)?,
@@ -143,6 +156,18 @@ impl Node {
             self.send_questions(&institution, questions);
         }
         if new { self.drive(Input::WorkArrived) } else { Ok(()) }
+    }
+
+    /// Puts an entry to the network; whether it is new here.
+    fn propose(&mut self, entry: Arc<stemma_chain_format::validate::VerifiedEntry>) -> bool {
+        let began = std::time::SystemTime::now();
+        self.outgoing.push(entry.entry().encode());
+        let request = super::trace::request_of(&entry);
+        let is_new = self.pool(entry);
+        if let (Some(tracing), Some(request)) = (&self.tracing, request) {
+            tracing.ended(&request, "propose", began, Vec::new());
+        }
+        is_new
     }
 
     /// Sends questions in as few messages as their sizes allow.
@@ -211,8 +236,11 @@ impl Node {
         let peers: Vec<String> = peers.map(ToString::to_string).collect();
         let pool = self.state.pool().len() as u64;
         let back_office = self.institution.as_ref().and_then(|institution| institution.back_office());
+        let vote = self.vote_view();
+        let not_ready = self.unready(vote.as_ref());
         let shown = self.status.borrow().clone();
-        let is_told = shown.height == self.state.height() && shown.pool == pool && shown.peers == peers;
+        let is_told = shown.height == self.state.height()
+            && (shown.pool, &shown.peers, &shown.vote, &shown.not_ready) == (pool, &peers, &vote, &not_ready);
         if is_told && shown.back_office == back_office && !shown.head.is_empty() {
             return Ok(());
         }
@@ -227,6 +255,8 @@ impl Node {
             entries,
             trades,
             back_office,
+            vote,
+            not_ready,
             ..shown
         });
         Ok(())

@@ -7,6 +7,7 @@ mod accounts;
 mod activity;
 mod blocks;
 mod book;
+mod copy;
 mod errands;
 mod orders;
 mod outbox;
@@ -15,6 +16,7 @@ mod prices;
 mod referrals;
 mod registry;
 mod snapshot;
+mod standing;
 mod tables;
 mod verifiers;
 mod wal;
@@ -32,10 +34,12 @@ pub use book::{BookRow, Rewarded, asked, reward_day, use_of};
 pub use errands::{ErrandRow, ErrandState, JudgedBytes};
 pub use orders::{OrderKind, OrderRow, OrderState, Step};
 
+pub use copy::Copied;
 pub use outbox::{AnswerRow, Reserved, RoleWrites};
 pub use prices::PriceRow;
 pub use referrals::ReferralRow;
 pub use snapshot::{BookReader, ReadAt, Snapshot};
+pub use standing::{Silence, SilenceCause};
 pub use verifiers::{EnrolmentKind, EnrolmentRow, VerifierRow};
 pub use wal::StoreLog;
 
@@ -113,7 +117,7 @@ impl Store {
             .create(path)
             .map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
         let store = Self { db: Arc::new(db), owner: member.clone() };
-        let owner = format!("layout {LAYOUT_VERSION}, network {network}, member {member}");
+        let owner = owner_text(network, member);
         let txn = store.begin()?;
         {
             let mut meta = txn.open_table(tables::META)?;
@@ -129,6 +133,21 @@ impl Store {
         tables::create_all(&txn)?;
         txn.commit()?;
         Ok(store)
+    }
+
+    /// Opens a store that is there, whoever's it is: for looking at a copy. It is never made.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open_copy(path: &Path, network: NetworkId, member: &MemberId) -> Result<Self, StoreError> {
+        let db = Database::open(path);
+        let db = db.map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
+        let store = Self { db: Arc::new(db), owner: member.clone() };
+        let (expected, found) = (owner_text(network, member), store.note("owner")?);
+        match found {
+            Some(found) if found == expected => Ok(store),
+            found => Err(StoreError::Foreign { expected, found: found.unwrap_or_else(|| "nobody".to_owned()) }),
+        }
     }
 
     /// Begins a write: durable, in two phases.
@@ -196,6 +215,10 @@ impl Store {
         txn.open_table(tables::META)?.insert(name, value)?;
         Ok(txn.commit()?)
     }
+}
+
+fn owner_text(network: NetworkId, member: &MemberId) -> String {
+    format!("layout {LAYOUT_VERSION}, network {network}, member {member}")
 }
 
 /// The first half of an id: long enough that honest ids never meet, and half the key to store.

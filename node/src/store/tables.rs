@@ -1,10 +1,10 @@
 //! Every table, in one place: what its key and value are.
 
-use redb::{TableDefinition, WriteTransaction};
+use redb::{Key, TableDefinition, Value, WriteTransaction};
 
 use super::StoreError;
 
-/// Notes by name: `owner`, `trading-day`, `trading-day-ms`.
+/// Notes by name: `owner`, `trading-day`, `trading-day-ms`, `moved`, `silenced:` and a validator key.
 pub(super) const META: TableDefinition<'static, &str, &str> = TableDefinition::new("meta");
 
 /// Height → CBOR `[block, certificate, [entry bytes, …]]`, a whole block as one value.
@@ -93,45 +93,69 @@ pub(super) const REFERRAL_USES: TableDefinition<'static, u128, u64> = TableDefin
 /// (cash, half of a promoter's id or 0 for all, day from 1970-01-01 or 0 for all) → the sum of rewards paid, in smallest units.
 pub(super) const REWARDS: TableDefinition<'static, (&str, u128, u64), u128> = TableDefinition::new("rewards");
 
+/// Does the same with every table.
+pub(super) trait Visitor {
+    /// Does it with one.
+    fn visit<K: Key + 'static, V: Value + 'static>(
+        &mut self,
+        table: TableDefinition<'static, K, V>,
+    ) -> Result<(), StoreError>;
+}
+
+/// Shows a visitor every table there is.
+pub(super) fn visit_all(visitor: &mut impl Visitor) -> Result<(), StoreError> {
+    visitor.visit(META)?;
+    visitor.visit(BLOCKS)?;
+    visitor.visit(ENTRIES)?;
+    visitor.visit(COUNTS)?;
+    visitor.visit(NUMBERS)?;
+    visitor.visit(ACCOUNTS)?;
+    visitor.visit(LINEAGES)?;
+    visitor.visit(CREDITS)?;
+    visitor.visit(POSITIONS)?;
+    visitor.visit(SETTLEMENTS)?;
+    visitor.visit(LISTINGS)?;
+    visitor.visit(REGISTRIES)?;
+    visitor.visit(TRUST)?;
+    visitor.visit(ANNOUNCEMENTS)?;
+    visitor.visit(WAL)?;
+    visitor.visit(EVIDENCE)?;
+    visitor.visit(ORDERS)?;
+    visitor.visit(ORDER_NUMBERS)?;
+    visitor.visit(ACCOUNT_ORDERS)?;
+    visitor.visit(ORDER_KEYS)?;
+    visitor.visit(OPEN_ORDERS)?;
+    visitor.visit(ACTIVITY)?;
+    visitor.visit(TURNED_AWAY)?;
+    visitor.visit(VERIFIERS)?;
+    visitor.visit(ATTEMPTS)?;
+    visitor.visit(ENROLMENT_LOG)?;
+    visitor.visit(REFERRALS)?;
+    visitor.visit(COUNTERS)?;
+    visitor.visit(ANSWERS)?;
+    visitor.visit(ANSWER_NUMBERS)?;
+    visitor.visit(OPEN_ANSWERS)?;
+    visitor.visit(ERRANDS)?;
+    visitor.visit(UNTOLD)?;
+    visitor.visit(BOOK)?;
+    visitor.visit(BOOK_ACCOUNTS)?;
+    visitor.visit(REFERRAL_USES)?;
+    visitor.visit(REWARDS)?;
+    visitor.visit(PRICES)?;
+    Ok(())
+}
+
 /// Opens every table once, so that later reads find them.
 pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
-    txn.open_table(META)?;
-    txn.open_table(BLOCKS)?;
-    txn.open_table(ENTRIES)?;
-    txn.open_table(COUNTS)?;
-    txn.open_table(NUMBERS)?;
-    txn.open_table(ACCOUNTS)?;
-    txn.open_table(LINEAGES)?;
-    txn.open_table(CREDITS)?;
-    txn.open_table(POSITIONS)?;
-    txn.open_table(SETTLEMENTS)?;
-    txn.open_table(LISTINGS)?;
-    txn.open_table(REGISTRIES)?;
-    txn.open_table(TRUST)?;
-    txn.open_table(ANNOUNCEMENTS)?;
-    txn.open_table(WAL)?;
-    txn.open_table(EVIDENCE)?;
-    txn.open_table(ORDERS)?;
-    txn.open_table(ORDER_NUMBERS)?;
-    txn.open_table(ACCOUNT_ORDERS)?;
-    txn.open_table(ORDER_KEYS)?;
-    txn.open_table(OPEN_ORDERS)?;
-    txn.open_table(ACTIVITY)?;
-    txn.open_table(TURNED_AWAY)?;
-    txn.open_table(VERIFIERS)?;
-    txn.open_table(ATTEMPTS)?;
-    txn.open_table(ENROLMENT_LOG)?;
-    txn.open_table(REFERRALS)?;
-    txn.open_table(COUNTERS)?;
-    txn.open_table(ANSWERS)?;
-    txn.open_table(ANSWER_NUMBERS)?;
-    txn.open_table(OPEN_ANSWERS)?;
-    txn.open_table(ERRANDS)?;
-    txn.open_table(UNTOLD)?;
-    txn.open_table(BOOK)?;
-    txn.open_table(BOOK_ACCOUNTS)?;
-    txn.open_table(REFERRAL_USES)?;
-    txn.open_table(REWARDS)?;
-    txn.open_table(PRICES)?;
-    Ok(())
+    struct Open<'t>(&'t WriteTransaction);
+    impl Visitor for Open<'_> {
+        fn visit<K: Key + 'static, V: Value + 'static>(
+            &mut self,
+            table: TableDefinition<'static, K, V>,
+        ) -> Result<(), StoreError> {
+            self.0.open_table(table)?;
+            Ok(())
+        }
+    }
+    visit_all(&mut Open(txn))
 }

@@ -1,9 +1,12 @@
 //! The consensus log: what one height's votes rest on. Durable before anything that rests on it is sent.
 
 use redb::{ReadableTable, WriteTransaction};
+use stemma_chain_format::keys::PublicKey;
+use stemma_consensus::guard::SignedMark;
 use stemma_consensus::ports::{Log, LogError};
 
-use super::{Store, StoreError, tables};
+use super::{Silence, SilenceCause, Store, StoreError, tables};
+use crate::clock::now_ms;
 
 /// The consensus log in the store. Entries are kept in memory until the flush that makes them durable together.
 #[derive(Debug)]
@@ -71,6 +74,17 @@ impl Log for StoreLog {
         // What is durable goes with the block's own transaction (`clear_below`): never before the block is there.
         self.pending.retain(|(at, _)| *at >= height);
         Ok(())
+    }
+
+    fn silence(&mut self, key: &PublicKey, mark: &SignedMark) -> Result<(), LogError> {
+        let height = self.store.last_block().map_err(|e| told(&e))?.map_or(0, |last| last.block.header.height);
+        let SignedMark { kind, height: at, round, .. } = mark;
+        let cause = SilenceCause::UnknownSignature { signed: kind.to_string(), height: *at, round: *round };
+        self.store.silence(key, &Silence { cause, since_ms: now_ms(), height }).map_err(|e| told(&e))
+    }
+
+    fn is_silenced(&self, key: &PublicKey) -> Result<bool, LogError> {
+        Ok(self.store.silence_of(key).map_err(|e| told(&e))?.is_some())
     }
 
     fn replay(&self) -> Result<Vec<(u64, Vec<u8>)>, LogError> {

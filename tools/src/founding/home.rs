@@ -8,7 +8,8 @@ use stemma_chain_format::genesis::{GenesisFile, Parameters};
 use stemma_chain_format::member::Role;
 use stemma_keystore::{Passphrase, Purpose, ScryptCost, SecretKey, generate, write_key_file};
 use stemma_node_api::config::{
-    BankConfig, ConsensusConfig, HttpConfig, InstitutionConfig, KeyFiles, NetworkConfig, NodeConfig, PeerAddresses,
+    BankConfig, ConsensusConfig, HttpConfig, InstitutionConfig, KeyFiles, LogConfig, NetworkConfig, NodeConfig,
+    PeerAddresses, TelemetryConfig,
 };
 
 use super::{Draft, FounderSignature, assemble};
@@ -137,6 +138,8 @@ pub fn config(plan: &Plan, all: &[Plan], ports: &BTreeMap<String, Ports>) -> Res
         },
         network: NetworkConfig::new(addresses(own.network), peers),
         consensus: ConsensusConfig::default(),
+        log: LogConfig::default(),
+        telemetry: TelemetryConfig::default(),
         bank: BankConfig::default(),
         institution: InstitutionConfig::default(),
     })
