@@ -67,7 +67,7 @@ fn the_manual_has_a_page_for_every_command() {
     assert_eq!(found.collect::<BTreeSet<_>>(), expected);
     for name in expected {
         let page = fs::read_to_string(folder.path().join(&name)).unwrap();
-        for part in [".TH", ".SH NAME", ".SH SYNOPSIS", "Example:"] {
+        for part in [".TH", ".SH NAME", ".SH SYNOPSIS", ".SH EXAMPLES\n.PP\n.nf\n  "] {
             assert!(page.contains(part), "{name} has no {part}");
         }
     }

@@ -43,7 +43,7 @@ fn secrets(key: &SecretKey) -> Vec<String> {
         PASSPHRASE.to_owned(),
         NEW_PASSPHRASE.to_owned(),
     ];
-    secrets.extend([PASSPHRASE, NEW_PASSPHRASE].map(|text| hex::encode(text)));
+    secrets.extend([PASSPHRASE, NEW_PASSPHRASE].map(hex::encode));
     secrets
 }
 
@@ -172,9 +172,7 @@ fn only_what_must_hold_the_key_holds_it() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();
     let secrets = secrets(&prepare(folder));
-    for file in ["key.pem"] {
-        assert_silent(file, &fs::read(folder.join(file)).unwrap(), &secrets);
-    }
+    assert_silent("the key file", &fs::read(folder.join("key.pem")).unwrap(), &secrets);
     let shares = ["key", "backup", "key.pem", "--threshold", "2", "--shares", "3", "--out", "shares"];
     let made = stemma(folder, &[&shares[..], &["--passphrase-file", "pass"]].concat()).output().unwrap();
     assert!(made.status.success());
