@@ -29,6 +29,7 @@ use stemma_consensus::engine::{Effect, Input, TimerId};
 use stemma_consensus::error::EngineError;
 use stemma_consensus::evidence::Evidence;
 use stemma_consensus::ports::Application;
+use stemma_consensus::recall::{RECALLED_MAX, Recall, Recalled};
 use stemma_consensus::sync::SyncedBlock;
 use stemma_consensus::wal::Step;
 
@@ -56,6 +57,17 @@ fn round(registry: &Registry, round: u32, reason: RoundReason, by: &[usize]) -> 
     ConsensusMessage::RoundCertificate(RoundCertificate { network, height: 1, round, reason, votes })
 }
 
+/// An answer with so many votes, and a proposal.
+fn recalled(registry: &Registry, block: &Block, votes: usize) -> ConsensusMessage {
+    let (ConsensusMessage::Vote(signed), ConsensusMessage::Proposal(proposal, _)) =
+        (vote(registry, 1, (1, 0), Prevote, None), proposal(registry, 1, 0, block))
+    else {
+        unreachable!()
+    };
+    let (network, votes, proposals) = (registry.network(), vec![signed; votes], vec![proposal]);
+    ConsensusMessage::Recalled(Recalled { network, to: id(1), life: 5, head: 0, votes, proposals })
+}
+
 fn samples() -> (Registry, Vec<ConsensusMessage>) {
     let registry = registry(&[10, 10, 10, 10, 0]);
     let block = block_of(&registry, 1);
@@ -65,6 +77,8 @@ fn samples() -> (Registry, Vec<ConsensusMessage>) {
         proposal(&registry, 1, 0, &block),
         polka(&registry, block.id(), &[0, 1, 2]),
         round(&registry, 2, RoundReason::Skip, &[0, 1, 2, 3]),
+        ConsensusMessage::Recall(Recall { network: registry.network(), height: 1, life: 5 }),
+        recalled(&registry, &block, 1),
     ];
     (registry, messages)
 }
@@ -76,6 +90,15 @@ fn messages_come_back_as_they_went() {
         let read = ConsensusMessage::decode(&message.encode(), &registry.network());
         assert_eq!(read, Ok(message));
     }
+}
+
+#[test]
+fn an_answer_holds_so_many_signatures_and_no_more() {
+    let registry = registry(&[10, 10, 10, 10, 0]);
+    let block = block_of(&registry, 1);
+    let read = |votes| ConsensusMessage::decode(&recalled(&registry, &block, votes).encode(), &registry.network());
+    assert!(read(RECALLED_MAX).is_ok());
+    assert_eq!(read(RECALLED_MAX + 1), Err(MessageError::Recalled(RECALLED_MAX + 1)));
 }
 
 #[test]

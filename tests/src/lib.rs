@@ -10,6 +10,8 @@
 //! | [`books`] | what accounts must hold, computed from what was executed |
 //! | [`back_office`] | an institution's own system as a process, which fails, hangs, repeats itself and answers late |
 //! | [`positions`] | the same network with a fund that is priced forward, and a future |
+//! | [`collector`] | a collector of traces (OTLP over HTTP) |
+//! | [`command`] | `stemma-node`'s commands, run as an operator runs them |
 //! | [`python`] | the second implementation, where this machine can run it |
 //! | [`binaries`], [`slot`], [`ports`], [`wait`] | where programs lie, how many networks run at once, on which ports, and waiting |
 
@@ -26,6 +28,8 @@
 pub mod back_office;
 pub mod binaries;
 pub mod books;
+pub mod collector;
+pub mod command;
 pub mod customer;
 pub mod load;
 pub mod network;

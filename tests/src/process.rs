@@ -62,6 +62,17 @@ impl Process {
         child.wait().unwrap();
     }
 
+    /// Asks it to stop (SIGTERM) and waits until it has.
+    ///
+    /// # Panics
+    /// It does not run, or ends otherwise than cleanly.
+    pub async fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        let code = until("the end of a node that was asked to stop", async || self.ended()).await;
+        assert_eq!(code, 0, "{}", self.log());
+        self.child = None;
+    }
+
     /// Whether it ended by itself, and with which exit code.
     ///
     /// # Panics

@@ -180,14 +180,19 @@ impl Engine {
         signature: &Signature,
         turn: &Turn<'_, A, L>,
     ) -> bool {
-        let is_ours = vote.validator == self.setup.me && self.is_unknown(&SignedMark::of_vote(vote), turn);
-        is_ours && self.is_by_our_key(|key| vote.signature_check(key, *signature))
+        // The same key may sign in another network, where the same name stands for somebody else.
+        let is_ours = vote.network == self.setup.network && vote.validator == self.setup.me;
+        is_ours
+            && self.is_unknown(&SignedMark::of_vote(vote), turn)
+            && self.is_by_our_key(|key| vote.signature_check(key, *signature))
     }
 
     fn is_unknown_proposal<A: Application, L: Log>(&self, signed: &SignedProposal, turn: &Turn<'_, A, L>) -> bool {
         let SignedProposal { proposal, signature } = signed;
-        let is_ours = proposal.proposer == self.setup.me && self.is_unknown(&SignedMark::of_proposal(proposal), turn);
-        is_ours && self.is_by_our_key(|key| proposal.signature_check(key, *signature))
+        let is_ours = proposal.network == self.setup.network && proposal.proposer == self.setup.me;
+        is_ours
+            && self.is_unknown(&SignedMark::of_proposal(proposal), turn)
+            && self.is_by_our_key(|key| proposal.signature_check(key, *signature))
     }
 
     /// Whether this node should know of a signature of its own and does not. What lies below the open height was cleared

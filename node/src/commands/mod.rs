@@ -28,7 +28,6 @@ use crate::config::{self, ConfigError, Override};
     name = "stemma-node",
     version,
     args_conflicts_with_subcommands = true,
-    arg_required_else_help = true,
     after_help = "Without a command, the node is started.\n\n\
                   Exit codes: 0 yes or done; 1 the check said no; 2 wrong usage; 3 files or network failed.\n\n\
                   Example:\n  stemma-node start --home nodes/bank-a"
