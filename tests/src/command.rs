@@ -1,4 +1,4 @@
-//! `stemma-node`'s commands, run as an operator runs them.
+//! The commands of `stemma-node` and `stemma`, run as people run them.
 
 use std::fs;
 use std::path::Path;
@@ -39,17 +39,28 @@ pub fn node(arguments: &[&str]) -> Said {
     node_with(arguments, &[])
 }
 
-/// The same with variables.
+/// Runs a command of `stemma` to its end.
+///
+/// # Panics
+/// It can't be run.
+#[must_use]
+pub fn tool(arguments: &[&str]) -> Said {
+    said(Command::new(&binaries().tool).args(arguments))
+}
+
+fn said(command: &mut Command) -> Said {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Said { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+/// [`node`] with variables.
 ///
 /// # Panics
 /// It can't be run.
 #[must_use]
 pub fn node_with(arguments: &[&str], variables: &[(&str, &str)]) -> Said {
-    let mut command = Command::new(&binaries().node);
-    command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null());
-    let output = command.output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Said { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
+    said(Command::new(&binaries().node).args(arguments).envs(variables.iter().copied()))
 }
 
 /// Copies a folder with all that is in it, as `cp -r` would.

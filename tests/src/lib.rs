@@ -12,6 +12,7 @@
 //! | [`positions`] | the same network with a fund that is priced forward, and a future |
 //! | [`collector`] | a collector of traces (OTLP over HTTP) |
 //! | [`command`] | `stemma-node`'s commands, run as an operator runs them |
+//! | [`governance`] | what members resolve, by the commands that their people type |
 //! | [`python`] | the second implementation, where this machine can run it |
 //! | [`binaries`], [`slot`], [`ports`], [`wait`] | where programs lie, how many networks run at once, on which ports, and waiting |
 
@@ -31,6 +32,7 @@ pub mod books;
 pub mod collector;
 pub mod command;
 pub mod customer;
+pub mod governance;
 pub mod load;
 pub mod network;
 pub mod ports;

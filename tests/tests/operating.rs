@@ -183,7 +183,6 @@ async fn what_is_wrong_is_found(network: &Network, process: &mut stemma_tests::p
     fails("store", "replaced by a backup");
     fs::write(&data, whole).unwrap();
     assert_eq!(node(&at("doctor", home)).code, 0);
-    drop(network.client("bank-a"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
