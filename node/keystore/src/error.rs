@@ -260,9 +260,9 @@ pub enum ImportError {
     /// Not PKCS#8, or not decrypted.
     #[error("the PKCS#8 file can't be used")]
     Pkcs8(#[source] DecodeError),
-    /// Not OpenSSH's form.
-    #[error("the OpenSSH file can't be used")]
-    OpenSsh(#[source] ssh_key::Error),
+    /// Not OpenSSH's form. The library's error is no `std::error::Error` here, and so no source.
+    #[error("the OpenSSH file can't be used: {0}")]
+    OpenSsh(ssh_key::Error),
     /// bcrypt runs beyond the limit.
     #[error("bcrypt is run {rounds} times: at most {rounds_max} are accepted")]
     BcryptLimit {
@@ -332,6 +332,6 @@ pub enum ExportError {
     #[error("the key could not be written as PEM")]
     Der(#[source] pkcs8::der::Error),
     /// OpenSSH's form could not be made: our fault.
-    #[error("the key could not be written in the form of OpenSSH")]
-    OpenSsh(#[source] ssh_key::Error),
+    #[error("the key could not be written in the form of OpenSSH: {0}")]
+    OpenSsh(ssh_key::Error),
 }
