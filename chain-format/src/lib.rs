@@ -59,5 +59,6 @@ pub mod header;
 pub mod merkle;
 
 pub mod bundle;
+pub mod snapshot;
 
 pub mod error;

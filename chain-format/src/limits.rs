@@ -39,6 +39,10 @@ pub const SCHEDULED_MAX: usize = 64;
 pub const EFFECTIVE_BLOCKS_MAX: u64 = 10_000_000;
 /// Largest encoding of a whole member registry, in bytes.
 pub const REGISTRY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest manifest of a snapshot, in bytes.
+pub const SNAPSHOT_MANIFEST_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest part of a snapshot, in bytes.
+pub const SNAPSHOT_PART_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest entry (one to three stages with their framing), in bytes.
 pub const ENTRY_BYTES_MAX: usize = 200 * 1024;
 /// Largest genesis file, in bytes.

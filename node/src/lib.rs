@@ -19,6 +19,7 @@ pub mod meters;
 pub mod network;
 pub mod node;
 pub mod role;
+pub mod snapshot;
 pub mod store;
 pub mod telemetry;
 

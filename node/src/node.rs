@@ -37,7 +37,7 @@ use crate::clock::now_ms;
 use crate::institution::back_office::{ClientError, HttpClient};
 use crate::institution::prices::ReplayError;
 use crate::institution::{Institution, Prices};
-use crate::ledger::StoreSink;
+use crate::ledger::{Snapshots, StoreSink};
 use crate::membership::{Settings, Standing};
 use crate::meters::Meters;
 use crate::network;
@@ -62,8 +62,12 @@ const HEAD_TICKS: u64 = 4;
 const RECALL_MS: u64 = 1_000;
 /// Identities verified at once: a password takes some 20 MiB and a core.
 const DESKS: usize = 2;
+/// Every so many ticks it is told how a node that is behind catches up.
+const PROGRESS_TICKS: u64 = 8;
 /// Every so many ticks a peer is asked for what others announced of their addresses.
 const ADDRESS_TICKS: u64 = 40;
+/// The folder of snapshots in the data folder.
+const SNAPSHOTS: &str = "snapshots";
 /// The name of the note that holds an institution's trading day.
 const DAY_NOTE: &str = "trading-day";
 /// The name of the note that says when it was set, in Unix milliseconds.
@@ -150,8 +154,12 @@ pub struct Node {
     next_message: u64,
     /// Each member's last announcement.
     announced: BTreeMap<MemberId, Announcement>,
+    /// Since when, in Unix milliseconds, and from which height on the node has been catching up.
+    progress: Option<(u64, u64)>,
     /// Whom to ask next for what others announced.
     asked_peers: usize,
+    /// The state of one moment, for who joins.
+    snapshots: Arc<Snapshots>,
     /// Tells everybody else of the registry.
     registry: watch::Sender<Arc<Registry>>,
     /// Why the node ends, once it is to.
@@ -205,6 +213,7 @@ impl Node {
         registry.send_replace(Arc::clone(ledger.registry()));
         let members = network::members(ledger.registry(), &settings.member.id);
         let peers = network::peer_ids(ledger.registry(), &settings.member.id);
+        let snapshots = Arc::new(Snapshots::new(settings.config.data.join(SNAPSHOTS)));
         let told_height = ledger.head().height;
         let state = LedgerState::new(ledger, StoreSink::new(store.clone()));
         let signer = settings.validator_key.clone().map(|key| Box::new(key) as Box<_>);
@@ -252,7 +261,9 @@ impl Node {
             asked: BTreeMap::new(),
             next_message: 0,
             announced,
+            progress: None,
             asked_peers: 0,
+            snapshots,
             registry,
             ended: None,
             status,
@@ -337,6 +348,9 @@ impl Node {
         if self.ticks.is_multiple_of(HEAD_TICKS) {
             self.publish_head();
             self.settle();
+        }
+        if self.ticks.is_multiple_of(PROGRESS_TICKS) {
+            self.tell_progress();
         }
         if self.ticks.is_multiple_of(ADDRESS_TICKS) {
             self.ask_addresses();

@@ -137,11 +137,11 @@ async fn a_home_is_made_started_asked_and_looked_at() {
     let all = process.client().url().to_owned();
     let compared = node(&[&at("doctor", &home)[..], &["--compare", &all]].concat());
     assert!(compared.out.contains("from the Date that"), "{compared:?}");
-    what_is_wrong_is_found(&network, &mut process, &home).await;
+    what_is_wrong_is_found(&mut process, &home).await;
 }
 
 /// Each thing that a doctor looks at, made wrong: it fails, and says what to do.
-async fn what_is_wrong_is_found(network: &Network, process: &mut stemma_tests::process::Process, home: &Path) {
+async fn what_is_wrong_is_found(process: &mut stemma_tests::process::Process, home: &Path) {
     process.stop().await;
     let fails = |check: &str, help: &str| {
         let report = node(&at("doctor", home));

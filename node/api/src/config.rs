@@ -30,6 +30,9 @@ pub struct NodeConfig {
     pub http: HttpConfig,
     /// The network among members.
     pub network: NetworkConfig,
+    /// How a node without blocks begins.
+    #[serde(default)]
+    pub sync: SyncConfig,
     /// Time-outs of consensus.
     #[serde(default)]
     pub consensus: ConsensusConfig,
@@ -150,6 +153,26 @@ pub struct PeerAddresses {
     pub member: String,
     /// Its multiaddresses.
     pub addresses: Vec<String>,
+}
+
+/// How a node without blocks begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SyncConfig {
+    /// `blocks`: with all blocks from the genesis on, so that it can prove every lineage; or `snapshot`: with a peer's snapshot of the
+    /// state, verified against the genesis, and the blocks since. Default `blocks`.
+    pub begin: SyncBegin,
+}
+
+/// What a node without blocks begins with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SyncBegin {
+    /// All blocks.
+    #[default]
+    Blocks,
+    /// A snapshot.
+    Snapshot,
 }
 
 /// Time-outs of consensus, in milliseconds.

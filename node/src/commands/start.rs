@@ -10,8 +10,8 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use sd_notify::NotifyState;
 use stemma_chain_format::member::Role;
-use stemma_net::NetHandle;
-use stemma_node_api::config::{LogConfig, LogFormat};
+use stemma_net::{NetEvent, NetHandle};
+use stemma_node_api::config::{LogConfig, LogFormat, SyncBegin};
 use stemma_node_api::types::Status;
 use tokio::runtime::Runtime;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -27,6 +27,7 @@ use crate::membership::Settings;
 use crate::meters::Meters;
 use crate::network;
 use crate::node::{EVENTS_MAX, Event, Node, NodeEnd, NodeError, NodeParts};
+use crate::snapshot;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Traces;
 
@@ -188,8 +189,14 @@ pub(super) fn of_store(error: &StoreError) -> CommandError {
 
 async fn serve(settings: Settings, store: Store, traces: Option<Traces>) -> anyhow::Result<NodeEnd> {
     let announced = network::stored_announcements(&store, &settings.registry)?;
-    let (net, mut net_events) =
+    let (net, net_events) =
         stemma_net::start(network::net_config(&settings, &announced)?).await.context("cannot join the network")?;
+    if settings.config.sync.begin == SyncBegin::Snapshot
+        && store.last_block()?.is_none()
+        && let Some(ended) = begin_with_snapshot(&net, &settings, &store).await?
+    {
+        return Ok(ended);
+    }
     let (registry, known_registry) = watch::channel(Arc::new(settings.registry.clone()));
     let (events, waiting) = mpsc::channel(EVENTS_MAX);
     let status = first_status(&settings);
@@ -235,14 +242,7 @@ async fn serve(settings: Settings, store: Store, traces: Option<Traces>) -> anyh
     };
     let node = Node::new(settings, parts).context("cannot take up the ledger")?;
     let thread = tokio::task::spawn_blocking(move || node.run(waiting));
-    let forward = events.clone();
-    tokio::spawn(async move {
-        while let Some(event) = net_events.recv().await {
-            if forward.send(Event::Net(event)).await.is_err() {
-                break;
-            }
-        }
-    });
+    tokio::spawn(forward(net_events, events.clone()));
     tokio::spawn(tick(events.clone()));
     let server = tokio::spawn(async move {
         axum::serve(listener, http::router(shared).into_make_service_with_connect_info::<std::net::SocketAddr>()).await
@@ -296,6 +296,32 @@ fn desk(settings: &Settings, store: &Store) -> anyhow::Result<Arc<Desk>> {
 async fn stop(net: &NetHandle) {
     if tokio::time::timeout(Duration::from_secs(2), net.shutdown()).await.is_err() {
         tracing::warn!("connections did not close in time");
+    }
+}
+
+/// Fetches a snapshot; then the node begins anew on it, as what the registry says of the member by now. Nothing where no peer has one.
+async fn begin_with_snapshot(net: &NetHandle, settings: &Settings, store: &Store) -> anyhow::Result<Option<NodeEnd>> {
+    let ended = tokio::select! {
+        begun = snapshot::fetch(net, &settings.genesis, store) => {
+            begun.context("cannot begin with a snapshot")?.map(|_| NodeEnd::Changed)
+        }
+        signal = stop_signal() => {
+            signal?;
+            Some(NodeEnd::Stopped)
+        }
+    };
+    if ended.is_some() {
+        stop(net).await;
+    }
+    Ok(ended)
+}
+
+/// Hands what the network brings to the node's thread.
+async fn forward(mut from: mpsc::Receiver<NetEvent>, events: mpsc::Sender<Event>) {
+    while let Some(event) = from.recv().await {
+        if events.send(Event::Net(event)).await.is_err() {
+            return;
+        }
     }
 }
 

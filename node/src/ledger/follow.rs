@@ -7,6 +7,7 @@ use stemma_chain_format::hash::Link;
 use stemma_chain_format::limits::BLOCK_ENTRIES_MAX;
 use stemma_consensus::sync::SyncedBlock;
 
+use super::snapshots::{SnapshotError, Snapshots, optional};
 use crate::store::{Store, StoreError};
 
 /// What one answer holds at most, in bytes; a first block or entry is sent whatever its size.
@@ -28,6 +29,12 @@ pub enum SyncQuestion {
     /// What members announced of their addresses.
     #[n(1)]
     Announcements,
+    /// A snapshot's manifest.
+    #[n(2)]
+    Snapshot,
+    /// A part of the snapshot of a height.
+    #[n(3)]
+    SnapshotPart(#[n(0)] u64, #[n(1)] u64),
 }
 
 impl SyncQuestion {
@@ -47,10 +54,12 @@ impl SyncQuestion {
     /// The answer's bytes.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub fn serve(&self, store: &Store) -> Result<Vec<u8>, StoreError> {
+    /// [`SnapshotError`].
+    pub fn serve(&self, store: &Store, snapshots: &Snapshots) -> Result<Vec<u8>, SnapshotError> {
         match self {
-            Self::Blocks(from_height, count) => serve_blocks(store, *from_height, *count),
+            Self::Blocks(from_height, count) => Ok(serve_blocks(store, *from_height, *count)?),
+            Self::Snapshot => Ok(optional(snapshots.manifest(store)?)),
+            Self::SnapshotPart(height, index) => Ok(optional(snapshots.part(*height, *index)?)),
             Self::Announcements => {
                 let announcements = store.announcements()?;
                 Ok(cbor::encode(&announcements.into_iter().map(ByteVec::from).collect::<Vec<_>>()))

@@ -5,9 +5,11 @@ mod follow;
 mod listing;
 mod propose;
 mod prove;
+mod snapshots;
 
 pub use commit::StoreSink;
 pub use follow::{SyncQuestion, decode_fetch, encode_fetch, serve_fetch, synced_blocks, told_announcements};
 pub use listing::{ListingError, change, list, view};
 pub use propose::{decode_gossip, gossip_batches};
 pub use prove::{ProveError, Proved, account_bundle, proved};
+pub use snapshots::{SnapshotError, Snapshots};

@@ -22,6 +22,9 @@ pub enum ProveError {
     /// There is no block yet that certifies anything.
     #[error("there is no certified block yet")]
     NoBlock,
+    /// The store began with a snapshot, and the account's lineage is longer than what it has.
+    #[error("this node began with a snapshot: it has blocks from height {0} on, and the account's lineage is longer")]
+    NoHistory(u64),
 }
 
 /// What the ledger's state tree says of an account at its head.
@@ -73,6 +76,11 @@ pub fn account_bundle(store: &Store, proved: Proved) -> Result<AccountBundle, Pr
         if let Entry::Settlement(settlement) = entry {
             stands_on.insert(settlement.record().parent, entry);
         }
+    }
+    let from = store.history_from().map_err(ProveError::Store)?;
+    let known = store.lineage_at(&account.account, 0).map_err(ProveError::Store)?;
+    if from > 1 && known.is_none() {
+        return Err(ProveError::NoHistory(from));
     }
     let mut lineage: Vec<ByteVec> = Vec::new();
     let mut listings = Listings { store, listed: BTreeSet::new(), bytes: Vec::new() };

@@ -1,5 +1,7 @@
 //! What arrives from the network, sorted: gossip, votes, questions.
 
+use std::sync::Arc;
+
 use stemma_chain_format::cbor;
 use stemma_chain_format::hash::Link;
 use stemma_chain_format::limits::{ENDORSEMENT_BYTES_MAX, MEMBER_ID_CHARS_MAX, REQUEST_BYTES_MAX};
@@ -78,7 +80,8 @@ impl Node {
             }
             Protocol::Sync => SyncQuestion::decode(data).map(|question| {
                 let store = self.store.clone();
-                self.serve(reply, move || question.serve(&store));
+                let snapshots = Arc::clone(&self.snapshots);
+                self.serve(reply, move || question.serve(&store, &snapshots));
             }),
             Protocol::Fetch => decode_fetch(data).map(|ids| {
                 let pool = self.state.pool();
@@ -94,9 +97,10 @@ impl Node {
     }
 
     /// Reads the store beside the node's thread, and answers.
-    fn serve<F>(&self, reply: ReplyHandle, read: F)
+    fn serve<F, E>(&self, reply: ReplyHandle, read: F)
     where
-        F: FnOnce() -> Result<Vec<u8>, crate::store::StoreError> + Send + 'static,
+        F: FnOnce() -> Result<Vec<u8>, E> + Send + 'static,
+        E: std::error::Error,
     {
         self.runtime.spawn_blocking(move || match read() {
             Ok(answer) => {

@@ -10,6 +10,7 @@ use stemma_consensus::ports::Application;
 use stemma_node_api::types::VoteView;
 
 use super::Node;
+use crate::clock::now_ms;
 use crate::meters::{OfReason, OfValidator};
 use crate::store::{OrderRow, OrderState, Silence, SilenceCause};
 
@@ -17,13 +18,16 @@ use crate::store::{OrderRow, OrderState, Silence, SilenceCause};
 pub(super) const SILENCED_HELP: &str = "the node goes on following; to vote again, have the member's validator key rotated by a \
     governance record and start with the new key";
 
+/// From so many blocks on it is told how far behind a node is: others are one or two ahead all the time.
+const BEHIND_TOLD_MIN: u64 = 10;
+
 impl Node {
     /// Others hold a signature by this node's key that it does not know of. It is durable already.
     pub(super) fn tell_silence(&mut self, mark: &SignedMark) {
         let SignedMark { kind, height, round, .. } = mark;
         let cause = SilenceCause::UnknownSignature { signed: kind.to_string(), height: *height, round: *round };
         tracing::error!("this node does not vote any more: {cause}; {SILENCED_HELP}");
-        self.silence = Some(Silence { cause, since_ms: crate::clock::now_ms(), height: self.state.height() });
+        self.silence = Some(Silence { cause, since_ms: now_ms(), height: self.state.height() });
     }
 
     /// Whether this node votes, and why not.
@@ -84,6 +88,23 @@ impl Node {
             reasons.push(format!("validators with {here} of {total} votes are connected: no quorum"));
         }
         reasons
+    }
+
+    /// Tells how far behind this node is, how fast it catches up, and how long that is going to take.
+    pub(super) fn tell_progress(&mut self) {
+        let (now, height) = (now_ms(), self.state.height());
+        let target = self.heads.values().max().copied().unwrap_or(0);
+        let behind = target.saturating_sub(height);
+        if behind < BEHIND_TOLD_MIN {
+            self.progress = None;
+            return;
+        }
+        let (since_ms, since_height) = *self.progress.get_or_insert((now, height));
+        let (elapsed_ms, done) = (now.saturating_sub(since_ms), height.saturating_sub(since_height));
+        let left_ms = u128::from(behind).saturating_mul(elapsed_ms.into()).checked_div(u128::from(done));
+        let left_s = left_ms.map(|ms| u64::try_from(ms / 1_000).unwrap_or(u64::MAX));
+        let blocks_s = done.saturating_mul(1_000).checked_div(elapsed_ms);
+        tracing::info!(height, of = target, blocks_s, left_s, "catching up");
     }
 
     /// Counts a block that became final here.

@@ -187,9 +187,16 @@ impl Store {
         let Some(half) = listings.get(instrument.to_string().as_str())?.map(|value| value.value()) else {
             return Ok(None);
         };
-        let entries = txn.open_table(tables::ENTRIES)?;
-        let place = entries.get(half)?.map(|value| value.value());
-        place.map(|(height, index)| self.entry_at(Place { height, index })).transpose()
+        self.entry_of_half(&txn, half)
+    }
+
+    /// The bytes of an entry by half of its id: from its block, or from what stands apart.
+    pub(super) fn entry_of_half(&self, txn: &ReadTransaction, half: u128) -> Result<Option<Vec<u8>>, StoreError> {
+        let place = txn.open_table(tables::ENTRIES)?.get(half)?.map(|value| value.value());
+        match place {
+            Some((height, index)) => self.entry_at(Place { height, index }).map(Some),
+            None => Ok(txn.open_table(tables::ENTRIES_APART)?.get(half)?.map(|value| value.value().to_vec())),
+        }
     }
 
     /// An account as of the last block, with the height that it is true at.
@@ -275,7 +282,7 @@ pub(super) fn stored_account(
     Ok(Account { state, inbox })
 }
 
-fn credits_between<T: FromIterator<Credit>>(
+pub(super) fn credits_between<T: FromIterator<Credit>>(
     credits: &ReadOnlyTable<(u64, u64), &'static [u8]>,
     number: u64,
     places: std::ops::Range<u64>,

@@ -17,6 +17,7 @@ mod referrals;
 mod registry;
 mod snapshot;
 mod standing;
+mod state;
 mod tables;
 mod verifiers;
 mod wal;
@@ -40,6 +41,7 @@ pub use prices::PriceRow;
 pub use referrals::ReferralRow;
 pub use snapshot::{BookReader, ReadAt, Snapshot};
 pub use standing::{Silence, SilenceCause};
+pub use state::StateReader;
 pub use verifiers::{EnrolmentKind, EnrolmentRow, VerifierRow};
 pub use wal::StoreLog;
 

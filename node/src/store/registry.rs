@@ -35,6 +35,22 @@ pub(super) fn write(txn: &WriteTransaction, committed: &CommittedBlock<'_>) -> R
     Ok(())
 }
 
+/// Writes the registry that a snapshot's block leads to, and how trust came there.
+pub(super) fn write_at(
+    txn: &WriteTransaction,
+    height: u64,
+    registry: &Registry,
+    trust: &[TrustStep],
+) -> Result<(), StoreError> {
+    let from = height.saturating_add(1);
+    txn.open_table(tables::REGISTRIES)?.insert(from, registry.encode().as_slice())?;
+    let mut steps = txn.open_table(tables::TRUST)?;
+    for step in trust {
+        steps.insert(step.header.header.height, cbor::encode(step).as_slice())?;
+    }
+    Ok(())
+}
+
 impl Store {
     /// The registry by which the next block is made: what the last block led to, or the genesis'.
     ///

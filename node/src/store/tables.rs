@@ -22,6 +22,10 @@ pub(super) const ACCOUNTS: TableDefinition<'static, u64, &[u8]> = TableDefinitio
 pub(super) const LINEAGES: TableDefinition<'static, (u64, u64), (u64, u32)> = TableDefinition::new("lineages");
 /// (account number, n) → CBOR of the n-th credit that the account received, from 0.
 pub(super) const CREDITS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new("credits");
+/// Account number → (how many credits came before those that are here, their running digest), where the store began with a snapshot.
+pub(super) const CREDIT_BASES: TableDefinition<'static, u64, (u64, [u8; 32])> = TableDefinition::new("credit_bases");
+/// Half of an entry's id → its bytes, of entries whose blocks are not here: the listings in force in a snapshot.
+pub(super) const ENTRIES_APART: TableDefinition<'static, u128, &[u8]> = TableDefinition::new("entries_apart");
 /// (account id, position key) → CBOR position. A cache, like the accounts.
 pub(super) const POSITIONS: TableDefinition<'static, ([u8; 32], [u8; 32]), &[u8]> = TableDefinition::new("positions");
 /// (account number, half of a position key, height, index) → nothing: the settlements of an account's positions.
@@ -112,6 +116,8 @@ pub(super) fn visit_all(visitor: &mut impl Visitor) -> Result<(), StoreError> {
     visitor.visit(ACCOUNTS)?;
     visitor.visit(LINEAGES)?;
     visitor.visit(CREDITS)?;
+    visitor.visit(CREDIT_BASES)?;
+    visitor.visit(ENTRIES_APART)?;
     visitor.visit(POSITIONS)?;
     visitor.visit(SETTLEMENTS)?;
     visitor.visit(LISTINGS)?;

@@ -9,7 +9,7 @@ use stemma_chain_format::member::Role;
 use stemma_keystore::{Passphrase, Purpose, ScryptCost, SecretKey, generate, write_key_file};
 use stemma_node_api::config::{
     BankConfig, ConsensusConfig, HttpConfig, InstitutionConfig, KeyFiles, LogConfig, NetworkConfig, NodeConfig,
-    PeerAddresses, TelemetryConfig,
+    PeerAddresses, SyncConfig, TelemetryConfig,
 };
 
 use super::{Draft, FounderSignature, assemble};
@@ -137,6 +137,7 @@ pub fn config(plan: &Plan, all: &[Plan], ports: &BTreeMap<String, Ports>) -> Res
             operator_token_file: PathBuf::from("operator.token"),
         },
         network: NetworkConfig::new(addresses(own.network), peers),
+        sync: SyncConfig::default(),
         consensus: ConsensusConfig::default(),
         log: LogConfig::default(),
         telemetry: TelemetryConfig::default(),
