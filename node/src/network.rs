@@ -77,6 +77,12 @@ pub fn peers(
 ) -> anyhow::Result<Vec<PeerConfig>> {
     let mut peers = Vec::new();
     for (member, key) in registry.peers().into_iter().filter(|(member, _)| *member != settings.member.id) {
+        let is_to_come = registry.registration(&member).is_some_and(|known| known.member.network_key != key);
+        if is_to_come {
+            // Let in, once it calls: until then the member answers by the key that it has.
+            peers.push(PeerConfig { public_key: key.0, addresses: Vec::new() });
+            continue;
+        }
         let known = settings.config.network.peers.iter().find(|peer| peer.member == member.as_str());
         let mut addresses = Vec::new();
         for text in known.iter().flat_map(|peer| &peer.addresses) {

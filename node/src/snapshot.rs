@@ -20,6 +20,8 @@ use crate::store::{Store, StoreError};
 
 /// How long to wait for a peer before the next look, in milliseconds.
 const PAUSE_MS: u64 = 200;
+/// How long after the last snapshot that did not hold another peer is waited for, in seconds.
+const PATIENCE_S: u64 = 30;
 /// How often progress is told, in seconds.
 const TELL_S: u64 = 2;
 /// Largest answer, in bytes: a manifest with its frame.
@@ -46,11 +48,12 @@ enum Refused {
 /// [`StoreError`].
 pub async fn fetch(net: &NetHandle, genesis: &GenesisFile, store: &Store) -> Result<Option<u64>, StoreError> {
     let mut left: BTreeSet<PeerId> = BTreeSet::new();
+    let mut tried = Instant::now();
     tracing::info!("looking for a peer with a snapshot of the state");
     loop {
         let connected = net.connected();
         let Some(peer) = connected.iter().find(|peer| !left.contains(peer)).copied() else {
-            if !connected.is_empty() {
+            if !left.is_empty() && tried.elapsed() > Duration::from_secs(PATIENCE_S) {
                 tracing::warn!("no peer has a snapshot that holds: blocks are fetched from the genesis on");
                 return Ok(None);
             }
@@ -67,6 +70,7 @@ pub async fn fetch(net: &NetHandle, genesis: &GenesisFile, store: &Store) -> Res
             Err(refused) => {
                 tracing::warn!(%peer, "this peer's snapshot is not used: {}", chain(&refused));
                 left.insert(peer);
+                tried = Instant::now();
             }
         }
     }

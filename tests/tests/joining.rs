@@ -15,8 +15,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
+use stemma_chain_format::amount::Amount;
 use stemma_chain_format::bundle::{self, Verdict};
+use stemma_chain_format::cbor;
+use stemma_chain_format::hash::Digest;
 use stemma_chain_format::keys::PublicKey;
+use stemma_chain_format::snapshot::{Item, Manifest};
+use stemma_node_api::config::{PeerAddresses, SyncBegin};
 use stemma_node_api::types::{IssueCash, OpenAccount, RequestState};
 use stemma_tests::books::must_balance;
 use stemma_tests::command::{node, tool};
@@ -171,6 +176,86 @@ async fn a_bank_joins_a_running_network_from_four_things_and_takes_up_its_role()
     assert_eq!(customer.finish(&order).await.state, RequestState::Committed);
 }
 
+/// A newcomer begins with a snapshot instead of all blocks. One that says that somebody holds a unit more is found out, whoever sends it,
+/// and the peer is left for another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_snapshot_is_found_out_and_a_right_one_begun_with() {
+    let network = Network::start_with(|config| config.consensus.idle_ms = IDLE_MS).await;
+    let mut alice = network.customer("alice");
+    let order = alice.buy(AAPL, 2);
+    assert_eq!(alice.finish(&order).await.state, RequestState::Committed);
+    let newcomer = Newcomer::new(&network, "bank-c");
+    let resolved = newcomer.admitted(&network, 400);
+    let snapshot_at = network.client("bank-b").status().await.unwrap().height;
+    let home = network.scratch().join("bank-c/home");
+    let (mut process, _) = newcomer.node(&network, &resolved.record);
+    process.kill();
+    // It may have been killed before it made one.
+    let _absent = fs::remove_dir_all(home.join("data"));
+    change_config(&home, |config| config.sync.begin = SyncBegin::Snapshot);
+
+    // The one peer that it knows makes a snapshot for it; it follows from there on.
+    process.run();
+    let client = process.client().clone();
+    let behind = until("a start with a snapshot", async || {
+        let status = client.status().await.ok()?;
+        (status.height > snapshot_at).then_some(status)
+    })
+    .await;
+    assert!(process.log().contains("its state hashes to the certified root"), "{}", process.log());
+    assert!(client.block(1).await.is_err(), "it has no blocks from before");
+    let block = until("a block that both have", async || client.block(behind.height).await.ok()).await;
+    assert_eq!(block.block, network.client("bank-a").block(behind.height).await.unwrap().block);
+    process.kill();
+
+    // The same peer sends another state; a second one is there a little later.
+    tamper(&network.home("bank-b").join("data/snapshots"));
+    fs::remove_dir_all(home.join("data")).unwrap();
+    let second = read_config(&network.home("broker-a")).network.listen;
+    change_config(&home, |config| {
+        config.network.peers.push(PeerAddresses { member: "broker-a".to_owned(), addresses: second.clone() });
+    });
+    network.process("broker-a").freeze().await;
+    let told = process.log().len();
+    process.run();
+    let since = |process: &Process| process.log()[told..].to_owned();
+    until("the refusal", async || since(&process).contains("this peer's snapshot is not used").then_some(())).await;
+    assert!(since(&process).contains("snapshot.accounts_root"), "{}", since(&process));
+    network.process("broker-a").thaw();
+    until("a start with the other's", async || {
+        since(&process).contains("its state hashes to the certified root").then_some(())
+    })
+    .await;
+    let height = network.client("bank-a").status().await.unwrap().height;
+    until("the head", async || client.status().await.ok().filter(|status| status.height >= height)).await;
+}
+
+/// Somebody holds a unit more in each snapshot that a node has made; its hashes are as they must be.
+fn tamper(snapshots: &Path) {
+    let mut changed = 0;
+    for folder in fs::read_dir(snapshots).unwrap() {
+        let folder = folder.unwrap().path();
+        let mut manifest = Manifest::decode(&fs::read(folder.join("manifest")).unwrap()).unwrap();
+        let part = fs::read(folder.join("0")).unwrap();
+        let mut items: Vec<Item> = cbor::decode(&part, "part", part.len()).unwrap();
+        let holder = items.iter_mut().find_map(|item| match item {
+            Item::Account(state, ..) => {
+                let positive = state.holdings.iter().find(|(_, amount)| amount.is_positive());
+                positive.map(|(instrument, _)| instrument.clone()).map(|instrument| (state, instrument))
+            }
+            _ => None,
+        });
+        let (state, instrument) = holder.unwrap();
+        state.holdings.add(&instrument, Amount::ONE).unwrap();
+        let part = cbor::encode(&items);
+        manifest.parts[0] = Digest::of(&part);
+        fs::write(folder.join("0"), part).unwrap();
+        fs::write(folder.join("manifest"), cbor::encode(&manifest)).unwrap();
+        changed += 1;
+    }
+    assert!(changed > 0);
+}
+
 /// Whoever has the keys and a record that nobody signed enough is let in nowhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_joins_by_a_record_that_the_network_did_not_commit() {
@@ -191,7 +276,6 @@ async fn nobody_joins_by_a_record_that_the_network_did_not_commit() {
 
 /// A record that admits a newcomer, signed by nobody but itself.
 fn forge(network: &Network, newcomer: &Newcomer, record: &Path) {
-    use stemma_chain_format::cbor;
     use stemma_chain_format::chain::Entry;
     use stemma_chain_format::cose::ContentType;
     use stemma_chain_format::cosign::{Cosigned, cosign};

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use sd_notify::NotifyState;
-use stemma_chain_format::member::Role;
+use stemma_chain_format::announcement::Announcement;
+use stemma_chain_format::member::{MemberId, Role};
 use stemma_net::{NetEvent, NetHandle};
 use stemma_node_api::config::{LogConfig, LogFormat, SyncBegin};
 use stemma_node_api::types::Status;
@@ -35,6 +36,10 @@ use crate::telemetry::Traces;
 const CHANGES_MAX: usize = 1_024;
 /// How often the node looks at what waits, in milliseconds.
 const TICK_MS: u64 = 250;
+/// How long the sockets of an earlier life are waited for, in seconds.
+const SOCKETS_FREE_S: u64 = 10;
+/// The pause between two looks at them, in milliseconds.
+const SOCKETS_PAUSE_MS: u64 = 50;
 /// The store's file in the data folder.
 pub(super) const STORE_FILE: &str = "stemma.redb";
 /// The variable that names the log's filter for one start.
@@ -112,10 +117,11 @@ fn start(told: &Told, home: &Path) -> Result<(), CommandError> {
         .worker_threads(2)
         .build()
         .map_err(|e| CommandError::failure("cannot start the runtime").caused_by(&e))?;
+    let mut is_again = false;
     let ended = loop {
-        match live(told, &store, &runtime) {
+        match live(told, &store, &runtime, is_again) {
             // A governance record changed the member: what it has become is taken up from the store.
-            Ok(NodeEnd::Changed) => {}
+            Ok(NodeEnd::Changed) => is_again = true,
             Ok(NodeEnd::Stopped) => break Ok(()),
             Err(e) => break Err(e),
         }
@@ -125,12 +131,12 @@ fn start(told: &Told, home: &Path) -> Result<(), CommandError> {
 }
 
 /// One life of the node, as what the registry makes of its member now.
-fn live(told: &Told, store: &Store, runtime: &Runtime) -> Result<NodeEnd, CommandError> {
+fn live(told: &Told, store: &Store, runtime: &Runtime, is_again: bool) -> Result<NodeEnd, CommandError> {
     let registry = store.registry(&told.genesis).map_err(|e| of_store(&e))?;
     let settings = told.take_up(registry).map_err(|e| of_config(&e))?;
     // Made and ended outside of the runtime: it blocks.
     let traces = traces_of(&settings)?;
-    let ended = runtime.block_on(serve(settings, store.clone(), traces.clone()));
+    let ended = runtime.block_on(serve(settings, store.clone(), traces.clone(), is_again));
     if let Some(traces) = traces {
         traces.end();
     }
@@ -187,10 +193,9 @@ pub(super) fn of_store(error: &StoreError) -> CommandError {
     }
 }
 
-async fn serve(settings: Settings, store: Store, traces: Option<Traces>) -> anyhow::Result<NodeEnd> {
+async fn serve(settings: Settings, store: Store, traces: Option<Traces>, is_again: bool) -> anyhow::Result<NodeEnd> {
     let announced = network::stored_announcements(&store, &settings.registry)?;
-    let (net, net_events) =
-        stemma_net::start(network::net_config(&settings, &announced)?).await.context("cannot join the network")?;
+    let (net, net_events) = join(&settings, &announced, is_again).await?;
     if settings.config.sync.begin == SyncBegin::Snapshot
         && store.last_block()?.is_none()
         && let Some(ended) = begin_with_snapshot(&net, &settings, &store).await?
@@ -296,6 +301,27 @@ fn desk(settings: &Settings, store: &Store) -> anyhow::Result<Arc<Desk>> {
 async fn stop(net: &NetHandle) {
     if tokio::time::timeout(Duration::from_secs(2), net.shutdown()).await.is_err() {
         tracing::warn!("connections did not close in time");
+    }
+}
+
+/// Joins the network. After an earlier life of this process its sockets may take a moment to be free.
+async fn join(
+    settings: &Settings,
+    announced: &BTreeMap<MemberId, Announcement>,
+    is_again: bool,
+) -> anyhow::Result<(NetHandle, mpsc::Receiver<NetEvent>)> {
+    let config = network::net_config(settings, announced)?;
+    let patience = if is_again { Duration::from_secs(SOCKETS_FREE_S) } else { Duration::ZERO };
+    let begun = Instant::now();
+    loop {
+        match stemma_net::start(config.clone()).await {
+            Ok(joined) => return Ok(joined),
+            Err(e) if begun.elapsed() < patience => {
+                tracing::debug!(error = %crate::error::chain(&e), "the network cannot be joined yet");
+                tokio::time::sleep(Duration::from_millis(SOCKETS_PAUSE_MS)).await;
+            }
+            Err(e) => return Err(e).context("cannot join the network"),
+        }
     }
 }
 

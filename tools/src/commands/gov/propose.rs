@@ -14,7 +14,7 @@ use crate::error::CliError;
 use crate::files;
 use crate::founding::parameters;
 use crate::member_entry::MemberEntry;
-use crate::node::{NodeArgs, broken};
+use crate::node::NodeArgs;
 use crate::output::{Output, pairs};
 
 /// Arguments of `stemma gov propose`.
@@ -141,7 +141,7 @@ pub(super) async fn run(args: Args, output: &Output) -> Result<(), CliError> {
     };
     registry
         .tries(&record, height.saturating_add(1))
-        .map_err(|violation| broken("the network would refuse this record", &violation))?;
+        .map_err(|violation| CliError::no("the network would refuse this record").caused_by(&violation))?;
     let json = GovernanceJson::of(&record);
     write_json(&args.out, &json, args.force)?;
     if files::is_stream(&args.out) {
