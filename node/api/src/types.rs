@@ -1,5 +1,6 @@
 //! The JSON types of the API.
 
+mod health;
 mod promotion;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::positions::{AcceptedView, PositionView};
+pub use health::{HealthView, VoteView};
 pub use promotion::{PromotionView, ReferralView, SubmitPromotion};
 
 /// Instruments and amounts; amounts are decimal strings of smallest units.
@@ -52,30 +54,6 @@ pub struct Status {
     /// By how much the node's clock is ahead of each member's, in milliseconds, a message's way included.
     #[serde(default)]
     pub clock_offsets_ms: BTreeMap<String, i64>,
-}
-
-/// Whether a node votes with its validator's key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct VoteView {
-    /// `voting`; `asking` the others for its own signatures before it does; `following`; or `silenced`, for ever with this key.
-    pub state: String,
-    /// The key.
-    pub key: String,
-    /// Why it does not vote.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
-    /// What to do.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub help: Option<String>,
-}
-
-/// Whether a node is ready to serve, or alive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct HealthView {
-    /// Yes or no.
-    pub ok: bool,
-    /// Why not.
-    pub reasons: Vec<String>,
 }
 
 /// How an institution's own system is, as its node sees it.

@@ -11,6 +11,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use stemma_chain_format::member::Role;
 use stemma_node_api::types::PathView;
 use stemma_node_api::{ApiError, ErrorCode};
 
@@ -64,6 +65,12 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<impl In
     if let Ok((queues, open)) = shared.call(|reply| Call::Queues { count: 0, reply }).await {
         set(&mut registry, "orders_open", "Orders that are not final", open as u64);
         let [sent, waiting] = [Family::<Institution, Gauge>::default(), Family::default()];
+        // An empty queue is told too: a series that comes and goes cannot be watched.
+        for member in shared.registry.members().filter(|member| member.role == Role::Institution) {
+            let label = Institution { institution: member.id.to_string() };
+            sent.get_or_create(&label).set(0);
+            waiting.get_or_create(&label).set(0);
+        }
         for queue in &queues {
             let label = Institution { institution: queue.institution.to_string() };
             sent.get_or_create(&label).set(whole(queue.sent as u64));

@@ -15,7 +15,7 @@ use crate::bank::{HandedIn, Holder, IdentityOutcome, Intake, IntakeError};
 use crate::clock::now_ms;
 use crate::error::chain;
 use crate::role::RoleEffect;
-use crate::store::{EnrolmentKind, EnrolmentRow, OrderRow, VerifierRow};
+use crate::store::{EnrolmentKind, EnrolmentRow, OrderKind, OrderRow, VerifierRow};
 
 impl Node {
     pub(super) fn take_in(&mut self, handed_in: HandedIn, reply: CallReply<OrderRow>) -> Result<(), NodeError> {
@@ -23,14 +23,20 @@ impl Node {
             let _gone = reply.send(Err(wrong_role("bank")));
             return Ok(());
         };
-        let began = std::time::SystemTime::now();
-        let error = match bank.intake(handed_in, self.state.ledger(), now_ms(), &mut self.effects) {
+        let (began, now) = (std::time::SystemTime::now(), now_ms());
+        let tracing = self.tracing.as_ref().filter(|_| handed_in.kind == OrderKind::Trade);
+        let error = match bank.intake(handed_in, self.state.ledger(), now, &mut self.effects) {
             Ok(Intake::Known(row) | Intake::Turned(row)) => {
+                // One that came just now had its identity verified at once; one of before is told already.
+                if let Some(tracing) = tracing.filter(|_| row.received_ms() >= now) {
+                    tracing.ended(&row.link, "identity", began, Vec::new());
+                    tracing.ended(&row.link, "intake", began, Vec::new());
+                }
                 self.replies.push((reply, *row));
                 return Ok(());
             }
             Ok(Intake::Identifying(link)) => {
-                if let Some(tracing) = &self.tracing {
+                if let Some(tracing) = tracing {
                     tracing.ended(&link, "intake", began, Vec::new());
                 }
                 self.identifying.entry(link).or_default().push(reply);
