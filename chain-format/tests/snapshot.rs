@@ -1,6 +1,13 @@
 //! Snapshots: the state of a world in parts gives the very ledger; one that is changed anywhere is refused.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    reason = "tests may panic"
+)]
 
 mod common;
 

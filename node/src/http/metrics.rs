@@ -66,7 +66,7 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<impl In
         set(&mut registry, "orders_open", "Orders that are not final", open as u64);
         let [sent, waiting] = [Family::<Institution, Gauge>::default(), Family::default()];
         // An empty queue is told too: a series that comes and goes cannot be watched.
-        for member in shared.registry.members().filter(|member| member.role == Role::Institution) {
+        for member in shared.registry().members().filter(|member| member.role == Role::Institution) {
             let label = Institution { institution: member.id.to_string() };
             sent.get_or_create(&label).set(0);
             waiting.get_or_create(&label).set(0);

@@ -135,7 +135,8 @@ mod tests {
     /// A parameter that the format has and this table lacks would be lost in a draft: then this does not compile, or fails.
     #[test]
     fn no_parameter_is_forgotten() {
-        let Parameters { block_entries_max: _, clock_drift_ms_max: _, expiry_blocks_max: _ } = Parameters::default();
+        let Parameters { block_entries_max: _, clock_drift_ms_max: _, expiry_blocks_max: _, approval_percent: _ } =
+            Parameters::default();
         for known in &PARAMETERS {
             let mut changed = Parameters::default();
             let value = (known.get)(&changed) + 1;

@@ -53,11 +53,15 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<(), CliError> {
         .map_err(|violation| broken("the signatures do not make a record", &violation))?;
     let bytes = Entry::Governance(Box::new(signed)).encode();
     let client = args.operator.client()?;
-    if let Some(out) = &args.out {
-        files::write(out, &bytes, files::MODE_PUBLIC, args.force)?;
+    if let Some(out) = args.out.as_ref().filter(|out| !args.force && out.symlink_metadata().is_ok()) {
+        return Err(CliError::files(format!("{} exists and is not overwritten", out.display()))
+            .help("choose another file, or replace this one for good with --force"));
     }
     output.note("Waiting until the record is committed.");
     let committed = client.govern(BASE64.encode(&bytes)).await?;
+    if let Some(out) = &args.out {
+        files::write(out, &bytes, files::MODE_PUBLIC, args.force)?;
+    }
     let report = Report {
         id: committed.id,
         height: committed.height,
