@@ -93,15 +93,20 @@ impl Change {
 impl Governance {
     /// Whose key rotations this record is, where it is nothing else: then that member's own signature will do.
     pub fn rotates_keys_of(&self) -> Option<&MemberId> {
-        let mut whose = None;
-        for change in &self.changes {
-            match change {
-                Change::Rotate(id, ..) if whose.is_none_or(|known| known == id) => whose = Some(id),
-                _ => return None,
-            }
-        }
-        whose
+        rotates_keys_of(&self.changes)
     }
+}
+
+/// Whose keys some changes rotate, where they do nothing else and rotate nobody else's.
+pub(crate) fn rotates_keys_of(changes: &[Change]) -> Option<&MemberId> {
+    let mut whose = None;
+    for change in changes {
+        match change {
+            Change::Rotate(id, ..) if whose.is_none_or(|known| known == id) => whose = Some(id),
+            _ => return None,
+        }
+    }
+    whose
 }
 
 impl CosignedRecord for Governance {

@@ -33,6 +33,10 @@ pub const GOVERNANCE_BYTES_MAX: usize = 64 * 1024;
 pub const GOVERNANCE_SIGNATURES_MAX: usize = 304;
 /// Most changes in one governance record.
 pub const CHANGES_MAX: usize = 16;
+/// Most keys of one member that are retired: so that nobody makes the registry grow without end.
+pub const RETIRED_KEYS_MAX: usize = 256;
+/// Blocks after which a member's rotation of its own keys may take effect, where others did not approve it.
+pub const ROTATION_BLOCKS_MAX: u64 = 10_000;
 /// Most governance records that wait to take effect.
 pub const SCHEDULED_MAX: usize = 64;
 /// Blocks after which a governance record may take effect: at most so far ahead of the block that commits it.
@@ -41,6 +45,8 @@ pub const EFFECTIVE_BLOCKS_MAX: u64 = 10_000_000;
 pub const REGISTRY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Largest manifest of a snapshot, in bytes.
 pub const SNAPSHOT_MANIFEST_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest snapshot, in bytes: what a node that begins with one is ready to hold.
+pub const SNAPSHOT_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// Largest part of a snapshot, in bytes.
 pub const SNAPSHOT_PART_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest entry (one to three stages with their framing), in bytes.

@@ -17,7 +17,7 @@ use crate::error::{Rule, Violation, ensure, same};
 use crate::genesis::GenesisFile;
 use crate::hash::{AccountId, Digest};
 use crate::ledger::{Account, Head, Ledger, Parts};
-use crate::limits::{SNAPSHOT_MANIFEST_BYTES_MAX, SNAPSHOT_PART_BYTES_MAX};
+use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_MANIFEST_BYTES_MAX, SNAPSHOT_PART_BYTES_MAX};
 use crate::lineage::Listed;
 use crate::position::Position;
 use crate::registry::Registry;
@@ -87,6 +87,7 @@ pub struct Assembly {
     manifest: Manifest,
     registry: Registry,
     next: usize,
+    taken_bytes: u64,
     parts: Parts,
     digests: BTreeMap<AccountId, Digest>,
     listings: Vec<Vec<u8>>,
@@ -103,10 +104,13 @@ impl Assembly {
             trust.follow(step).map_err(|violation| violation.within(format!("snapshot.trust[{index}]")))?;
         }
         trust.certify(&manifest.head).map_err(|violation| violation.within("snapshot.head"))?;
+        let bytes = manifest.bytes;
+        let expected = format!("at most {SNAPSHOT_BYTES_MAX}");
+        ensure(bytes <= SNAPSHOT_BYTES_MAX, Rule::Proof, "snapshot.bytes", expected, bytes)?;
         let next_height = manifest.head.header.height.saturating_add(1);
         let registry = trust.at(next_height).clone();
         let (parts, digests, listings) = (Parts::default(), BTreeMap::new(), Vec::new());
-        Ok(Self { manifest, registry, next: 0, parts, digests, listings })
+        Ok(Self { manifest, registry, next: 0, taken_bytes: 0, parts, digests, listings })
     }
 
     /// The number of the part that is needed next; none where all are here.
@@ -128,6 +132,9 @@ impl Assembly {
         let expected = self.manifest.parts.get(self.next);
         let expected = expected.ok_or_else(|| Violation::new(Rule::Proof, &place, "no further part", "one"))?;
         same(Rule::Proof, &place, expected, &Digest::of(bytes))?;
+        self.taken_bytes = self.taken_bytes.saturating_add(bytes.len() as u64);
+        let all = self.manifest.bytes;
+        ensure(self.taken_bytes <= all, Rule::Proof, &place, format!("at most {all} bytes in all"), self.taken_bytes)?;
         let items: Vec<Item> = cbor::decode(bytes, "snapshot part", SNAPSHOT_PART_BYTES_MAX)?;
         for item in items {
             self.item(item).map_err(|violation| violation.within(&place))?;

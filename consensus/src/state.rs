@@ -8,7 +8,7 @@ use stemma_chain_format::error::{Rule, Violation};
 use stemma_chain_format::hash::{BlockId, Link};
 use stemma_chain_format::header::Block;
 use stemma_chain_format::ledger::{Changes, Ledger};
-use stemma_chain_format::limits::SETTLEMENT_AGE_MS_MAX;
+use stemma_chain_format::limits::{EFFECTIVE_BLOCKS_MAX, SETTLEMENT_AGE_MS_MAX};
 use stemma_chain_format::member::{MemberId, OwnAccount};
 use stemma_chain_format::registry::{Registry, own_account};
 use stemma_chain_format::validate::{VerifiedEntry, verify_entries};
@@ -53,6 +53,10 @@ pub struct LedgerState<S> {
 
 /// Most blocks remembered on one head; rounds beyond are judged anew.
 const TRIED_MAX: usize = 8;
+/// How far a governance record that waits may be ahead of the next one.
+const GOVERNANCE_AHEAD_MAX: u64 = 64;
+/// Most governance records that wait at once.
+const GOVERNANCE_POOLED_MAX: usize = 128;
 /// Every so many blocks the pool is searched for entries that were overtaken.
 const PRUNE_BLOCKS: u64 = 64;
 
@@ -79,7 +83,19 @@ impl<S: BlockSink> LedgerState<S> {
 
     /// Adds a verified entry to the pool; `false` where it is here already, cannot apply any more, or does not fit.
     pub fn add(&mut self, entry: Arc<VerifiedEntry>) -> bool {
-        !self.is_spent(&entry) && self.pool.insert(entry)
+        !self.is_spent(&entry) && self.may_be_governance(&entry) && self.pool.insert(entry)
+    }
+
+    /// A governance record waits only where a member signed it and it may soon commit, and few do at once: else whoever can gossip could fill
+    /// the pool with records that never leave it.
+    fn may_be_governance(&self, entry: &VerifiedEntry) -> bool {
+        let Entry::Governance(governance) = entry.entry() else { return true };
+        let (record, registry) = (governance.record(), self.ledger.registry());
+        let last = self.ledger.head().height.saturating_add(EFFECTIVE_BLOCKS_MAX);
+        let near = record.number <= registry.number().saturating_add(GOVERNANCE_AHEAD_MAX) && record.effective <= last;
+        let signed = governance.signers().any(|key| registry.members().any(|member| member.member_key == *key));
+        let waiting = || self.pool.iter().filter(|waits| matches!(waits.entry(), Entry::Governance(_))).count();
+        near && signed && waiting() < GOVERNANCE_POOLED_MAX
     }
 
     /// Whether an entry was committed already or was overtaken, as far as the state alone can tell.

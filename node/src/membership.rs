@@ -67,6 +67,8 @@ pub struct Settings {
     pub member_keys: Vec<SigningKey>,
     /// The node's network identity.
     pub network_seed: Zeroizing<[u8; 32]>,
+    /// Whether another network key is at hand, to be tried where no peer lets this one in.
+    pub has_other_identity: bool,
     /// Signs votes, for a member with a vote.
     pub validator_key: Option<SigningKey>,
     /// What operators' calls must carry.
@@ -108,15 +110,19 @@ impl Keys {
 }
 
 impl Told {
-    /// What the registry makes of the member that the configuration names.
+    /// What the registry makes of the member that the configuration names. The network key is the one that the registry names, or by
+    /// another identity the other one: a node that was away while it was rotated knows of it only once its peers let it in.
     ///
     /// # Errors
     /// [`ConfigError::NoMember`], or [`ConfigError::OtherKey`] where no configured key is the member's.
-    pub fn take_up(&self, registry: Registry) -> Result<Settings, ConfigError> {
+    pub fn take_up(&self, registry: Registry, by_other_identity: bool) -> Result<Settings, ConfigError> {
         let (member, standing) = stand(&registry, self.config.join.as_deref(), &self.member)?;
         let choose = |purpose, expected: &PublicKey| self.keys.chosen(purpose, expected, &member);
         let member_key = choose(Purpose::Member, &member.member_key)?.signing_key().clone();
         let network_key = choose(Purpose::Network, &member.network_key)?;
+        let other = self.keys.network.iter().find(|key| key.public_key() != network_key.public_key());
+        let has_other_identity = other.is_some();
+        let network_key = other.filter(|_| by_other_identity).unwrap_or(network_key);
         let network_seed = Zeroizing::new(network_key.signing_key().to_bytes());
         let validator_key = match &member.validator_key {
             Some(expected) => Some(choose(Purpose::Validator, expected)?.signing_key().clone()),
@@ -131,6 +137,7 @@ impl Told {
             member_key,
             member_keys: self.keys.member.iter().map(|key| key.signing_key().clone()).collect(),
             network_seed,
+            has_other_identity,
             validator_key,
             operator_token: self.operator_token.clone(),
         })

@@ -48,7 +48,7 @@ use event::Asked;
 use stemma_chain_format::announcement::Announcement;
 use stemma_chain_format::governance::PROTOCOL_VERSION_MAX;
 use stemma_chain_format::registry::Registry;
-use stemma_net::{NetHandle, PeerId};
+use stemma_net::{NetHandle, PeerConfig, PeerId};
 use stemma_node_api::config::{ConsensusConfig, PriceSource};
 use stemma_node_api::types::Status;
 
@@ -62,6 +62,10 @@ const HEAD_TICKS: u64 = 4;
 const RECALL_MS: u64 = 1_000;
 /// Identities verified at once: a password takes some 20 MiB and a core.
 const DESKS: usize = 2;
+/// After so many seconds without any peer, another network key is tried, where there is one.
+pub const UNREACHED_S: u64 = 20;
+/// Ticks of a second.
+const TICKS_PER_S: u64 = 4;
 /// Every so many ticks it is told how a node that is behind catches up.
 const PROGRESS_TICKS: u64 = 8;
 /// Every so many ticks a peer is asked for what others announced of their addresses.
@@ -106,6 +110,8 @@ pub enum NodeEnd {
     Stopped,
     /// A governance record changed its member: it begins anew.
     Changed,
+    /// No peer let it in, and there is another network key to try.
+    Unreached,
 }
 
 /// Everything the node's thread owns.
@@ -158,6 +164,8 @@ pub struct Node {
     progress: Option<(u64, u64)>,
     /// Whom to ask next for what others announced.
     asked_peers: usize,
+    /// Whom the network layer is to let in and to dial.
+    peers_wanted: watch::Sender<Vec<PeerConfig>>,
     /// The state of one moment, for who joins.
     snapshots: Arc<Snapshots>,
     /// Tells everybody else of the registry.
@@ -214,6 +222,8 @@ impl Node {
         let members = network::members(ledger.registry(), &settings.member.id);
         let peers = network::peer_ids(ledger.registry(), &settings.member.id);
         let snapshots = Arc::new(Snapshots::new(settings.config.data.join(SNAPSHOTS)));
+        let (peers_wanted, wanted) = watch::channel(Vec::new());
+        runtime.spawn(governance::keep_peers(net.clone(), wanted));
         let told_height = ledger.head().height;
         let state = LedgerState::new(ledger, StoreSink::new(store.clone()));
         let signer = settings.validator_key.clone().map(|key| Box::new(key) as Box<_>);
@@ -263,6 +273,7 @@ impl Node {
             announced,
             progress: None,
             asked_peers: 0,
+            peers_wanted,
             snapshots,
             registry,
             ended: None,
@@ -348,6 +359,10 @@ impl Node {
         if self.ticks.is_multiple_of(HEAD_TICKS) {
             self.publish_head();
             self.settle();
+        }
+        let is_unreached = self.ticks == UNREACHED_S.saturating_mul(TICKS_PER_S) && self.heads.is_empty();
+        if is_unreached && self.settings.has_other_identity && self.net.connected().is_empty() {
+            self.ended = Some(NodeEnd::Unreached);
         }
         if self.ticks.is_multiple_of(PROGRESS_TICKS) {
             self.tell_progress();

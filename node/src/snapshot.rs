@@ -22,6 +22,8 @@ use crate::store::{Store, StoreError};
 const PAUSE_MS: u64 = 200;
 /// How long after the last snapshot that did not hold another peer is waited for, in seconds.
 const PATIENCE_S: u64 = 30;
+/// How often a peer that has no snapshot yet is asked again.
+const ASKED_MAX: u32 = 50;
 /// How often progress is told, in seconds.
 const TELL_S: u64 = 2;
 /// Largest answer, in bytes: a manifest with its frame.
@@ -48,7 +50,7 @@ enum Refused {
 /// [`StoreError`].
 pub async fn fetch(net: &NetHandle, genesis: &GenesisFile, store: &Store) -> Result<Option<u64>, StoreError> {
     let mut left: BTreeSet<PeerId> = BTreeSet::new();
-    let mut tried = Instant::now();
+    let (mut tried, mut waited) = (Instant::now(), 0_u32);
     tracing::info!("looking for a peer with a snapshot of the state");
     loop {
         let connected = net.connected();
@@ -67,7 +69,13 @@ pub async fn fetch(net: &NetHandle, genesis: &GenesisFile, store: &Store) -> Res
                 tracing::info!(height, root = %restored.ledger.root(), "began with a snapshot; its state hashes to the certified root");
                 return Ok(Some(height));
             }
+            Err(Refused::None) if waited < ASKED_MAX => {
+                // One may be in the making.
+                waited = waited.saturating_add(1);
+                tokio::time::sleep(Duration::from_millis(PAUSE_MS)).await;
+            }
             Err(refused) => {
+                waited = 0;
                 tracing::warn!(%peer, "this peer's snapshot is not used: {}", chain(&refused));
                 left.insert(peer);
                 tried = Instant::now();

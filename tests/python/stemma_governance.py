@@ -62,6 +62,12 @@ def raw_change(found):
     return [keyed(part) if isinstance(part, dict) else part for part in found]
 
 
+def rotates_keys_of(changes):
+    """Whose keys some changes rotate, where they do nothing else and rotate nobody else's."""
+    rotated = {found[1] if found[0] == ROTATE else None for found in changes}
+    return rotated.pop() if len(rotated) == 1 else None
+
+
 class Registry:
     """All that is in force at one height, and what is going to be."""
 
@@ -129,7 +135,7 @@ class Registry:
         same("sequence", "governance.parent", self.head, signed["parent"])  # step 2
         last = height + 10_000_000
         need(height < effective <= last, "expiry", "governance.effective", f"{height + 1} to {last}", effective)  # step 3
-        self.is_approved(signed)  # steps 4 to 6
+        self.is_approved(signed, height)  # steps 4 to 6
         planned = copy.deepcopy(self)
         planned.number, planned.head = number, signed.link
         for found in signed["changes"]:  # step 7
@@ -137,6 +143,8 @@ class Registry:
                 left = [waits for waits in planned.scheduled if waits[1] != found[1]]
                 need(len(left) < len(planned.scheduled), "governance", "changes.withdraw", "a record that waits", found[1])
                 planned.scheduled = left
+            if found[0] in (SUSPEND, REMOVE, REVOKE):
+                planned.scheduled = [waits for waits in planned.scheduled if rotates_keys_of(waits[2]) != found[1]]
         need(len(planned.scheduled) < 64, "governance", "governance", "at most 64 records that wait")  # step 8
         kept = [found for found in signed["changes"] if found[0] != WITHDRAW_RECORD]
         planned.scheduled.append([effective, number, kept])
@@ -144,7 +152,7 @@ class Registry:
         planned.at(2**64)  # step 9
         return planned
 
-    def is_approved(self, signed):
+    def is_approved(self, signed, height):
         brought = set()
         for kind, *given in signed["changes"]:
             if kind == ADMIT:
@@ -152,8 +160,7 @@ class Registry:
             elif kind == ROTATE:
                 brought.add(given[2])
         need(brought <= signed.keys, "governance", "signatures", "one by each new key", "fewer")  # step 4
-        rotated = {found[1] if found[0] == ROTATE else None for found in signed["changes"]}
-        alone = rotated.pop() if len(rotated) == 1 else None
+        alone = rotates_keys_of(signed["changes"])
         power, by_itself = 0, False
         for key in signed.keys - brought:  # step 5
             m = next((m for m in self.members.values() if m["member_key"] == key), None)
@@ -162,6 +169,10 @@ class Registry:
             power, by_itself = power + m["power"], by_itself or m["id"] == alone
         enough = 100 * power >= self.parameters["approval_percent"] * self.power
         need(by_itself or enough, "governance", "approval", f"{self.parameters['approval_percent']} percent", power)  # step 6
+        if not enough:
+            need(signed["effective"] <= height + 10_000, "expiry", "governance.effective", f"at most {height + 10_000}")
+            waits = [waits for waits in self.scheduled if rotates_keys_of(waits[2]) == alone]
+            need(not waits, "governance", "changes", "no rotation of the member's that waits", waits)
 
     # --- governance.md: what takes effect --------------------------------------------------------------------------
 
@@ -212,7 +223,8 @@ class Registry:
         m, _ = self.known(name)
         self.everyone[name][1] = REMOVED
         for used, field in enumerate(KEY_FIELDS):
-            self.retire(m[field], name, used, effective, False)
+            if m[field] is not None:
+                self.retired.setdefault(m[field], [name, used, effective, False])
 
     def assign(self, effective, name, role, power):
         m, _ = self.known(name)
@@ -257,6 +269,8 @@ class Registry:
 
     def retire(self, key, name, used, effective, revoked):
         if key is not None:
+            count = sum(old[0] == name for old in self.retired.values())
+            need(count < 256, "governance", name, "at most 256 retired keys", count)
             self.retired.setdefault(key, [name, used, effective, revoked])
 
 

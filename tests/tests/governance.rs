@@ -11,6 +11,7 @@
 )]
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -21,6 +22,8 @@ use stemma_tests::books::must_balance;
 use stemma_tests::customer::Customer;
 use stemma_tests::governance::{IDLE_MS, propose, reached, resolve, resolve_ahead, sign, submit};
 use stemma_tests::network::{AAPL, IBM, Network, change_config};
+use stemma_tests::ports;
+use stemma_tests::process::Process;
 use stemma_tests::wait::until;
 
 /// Three of the four members with a vote.
@@ -107,6 +110,21 @@ async fn a_bank_rotates_all_its_keys_and_loses_nothing() {
     .await;
     assert_eq!(ready.key, keys[2].1);
 
+    // Whoever has its keys of before is let in nowhere.
+    let old = old_self(&network);
+    let mut old = Process::start("bank-a's old self", &old.0, old.1);
+    old.answering().await;
+    until("the refusal of the old key", async || {
+        let refused = "refused a connection from a peer that is not configured";
+        network.process("broker-a").log().contains(refused).then_some(())
+    })
+    .await;
+    assert!(old.answering().await.peers.is_empty());
+    old.kill();
+
+    // A member that was away meanwhile comes back by its new network key.
+    come_back_later(&mut network).await;
+
     // It starts again with what it has become; its old keys open nothing.
     network.process_mut("bank-a").stop().await;
     network.process_mut("bank-a").run();
@@ -163,6 +181,40 @@ async fn a_key_is_revoked_and_a_member_suspended_and_reinstated() {
     network.connected().await;
     must_trade(&network, &mut emeka, AAPL).await;
     must_balance(network.client("auditor")).await;
+}
+
+/// A copy of bank-a's home with the old keys alone and no store, on ports of its own, with one peer.
+fn old_self(network: &Network) -> (PathBuf, u16) {
+    let (from, home) = (network.home("bank-a"), network.scratch().join("old-self"));
+    for file in
+        ["config.toml", "passphrase", "operator.token", "keys/member.pem", "keys/network.pem", "keys/validator.pem"]
+    {
+        fs::create_dir_all(home.join(file).parent().unwrap()).unwrap();
+        fs::copy(from.join(file), home.join(file)).unwrap();
+    }
+    let ports = ports::free(&["old"])["old"];
+    change_config(&home, |config| {
+        config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.http));
+        config.network.listen = vec![format!("/ip4/127.0.0.1/tcp/{}", ports.network)];
+        config.network.peers.retain(|peer| peer.member == "broker-a");
+        config.genesis = network.genesis_file();
+        (config.keys.next_member, config.keys.next_network, config.keys.next_validator) = (None, None, None);
+    });
+    (home, ports.http)
+}
+
+/// The auditor's network key is rotated while its node is away; the node, which knows of nothing, has both keys.
+async fn come_back_later(network: &mut Network) {
+    let (file, key) = new_key(network, "auditor", Purpose::Network);
+    network.process_mut("auditor").stop().await;
+    let home = network.home("auditor");
+    change_config(&home, |config| config.keys.next_network = Some("keys/network-2.pem".into()));
+    let (rotate, passphrase) = (format!("--rotate=auditor:network={key}"), home.join("passphrase"));
+    let resolved = resolve(network, &[&rotate], (&["auditor"], &[(&[&file], &passphrase)])).await;
+    network.process_mut("auditor").run();
+    reached(network, "auditor", resolved.effective + 1).await;
+    assert!(network.process("auditor").log().contains("tries the other network key"));
+    network.connected().await;
 }
 
 async fn signers(network: &Network, height: u64) -> Vec<String> {

@@ -5,6 +5,7 @@ use crate::error::{Rule, Violation, ensure};
 use crate::genesis::Parameters;
 use crate::governance::Change;
 use crate::keys::PublicKey;
+use crate::limits::RETIRED_KEYS_MAX;
 use crate::member::{KeyUse, Member, MemberId, MemberStatus, Role};
 
 impl Registry {
@@ -59,7 +60,8 @@ impl Registry {
         let member = registration.member.clone();
         for used in [KeyUse::Member, KeyUse::Network, KeyUse::Validator] {
             if let Some(key) = member.key(used) {
-                self.retire(id, (used, *key), from, false);
+                // A member that goes may have as many retired keys as there can be: these are its last.
+                self.retired.entry(*key).or_insert(retired(id, (used, *key), from, false));
             }
         }
         Ok(())
@@ -70,7 +72,7 @@ impl Registry {
         (member.role, member.power) = (role, power);
         let gone = if power == 0 { member.validator_key.take() } else { None };
         if let Some(key) = gone {
-            self.retire(id, (KeyUse::Validator, key), from, false);
+            self.retire(id, (KeyUse::Validator, key), from, false)?;
         }
         Ok(())
     }
@@ -84,7 +86,7 @@ impl Registry {
             KeyUse::Validator => member.validator_key.replace(*key),
         };
         if let Some(before) = before {
-            self.retire(id, (used, before), from, false);
+            self.retire(id, (used, before), from, false)?;
         }
         Ok(())
     }
@@ -101,8 +103,7 @@ impl Registry {
         }
         let again = self.retired.contains_key(key);
         ensure(!again, Rule::Governance, "revoke.key", "a key that is not revoked yet", key)?;
-        self.retire(id, (used, *key), from, true);
-        Ok(())
+        self.retire(id, (used, *key), from, true)
     }
 
     fn set(&mut self, parameters: &Parameters) -> Result<(), Violation> {
@@ -145,9 +146,22 @@ impl Registry {
         }
     }
 
-    fn retire(&mut self, id: &MemberId, (used, key): (KeyUse, PublicKey), from: u64, revoked: bool) {
-        let old = RetiredKey { key, member: id.clone(), used, from, revoked };
+    fn retire(
+        &mut self,
+        id: &MemberId,
+        (used, key): (KeyUse, PublicKey),
+        from: u64,
+        revoked: bool,
+    ) -> Result<(), Violation> {
+        let count = self.retired.values().filter(|old| old.member == *id).count();
+        let expected = format!("at most {RETIRED_KEYS_MAX} retired keys of {id}");
+        ensure(count < RETIRED_KEYS_MAX, Rule::Governance, "retired", expected, count)?;
         // A key that was revoked stays so when it is replaced.
-        self.retired.entry(key).or_insert(old);
+        self.retired.entry(key).or_insert(retired(id, (used, key), from, revoked));
+        Ok(())
     }
+}
+
+fn retired(id: &MemberId, (used, key): (KeyUse, PublicKey), from: u64, revoked: bool) -> RetiredKey {
+    RetiredKey { key, member: id.clone(), used, from, revoked }
 }

@@ -6,9 +6,9 @@ use super::{Registry, Scheduled};
 use crate::certificate::is_quorum;
 use crate::cosign::Cosigned;
 use crate::error::{Rule, Violation, ensure, same};
-use crate::governance::{Change, Governance};
+use crate::governance::{Change, Governance, rotates_keys_of};
 use crate::keys::PublicKey;
-use crate::limits::{EFFECTIVE_BLOCKS_MAX, MEMBERS_MAX, SCHEDULED_MAX};
+use crate::limits::{EFFECTIVE_BLOCKS_MAX, MEMBERS_MAX, ROTATION_BLOCKS_MAX, SCHEDULED_MAX};
 use crate::member::{MemberId, MemberStatus};
 
 impl Registry {
@@ -20,7 +20,7 @@ impl Registry {
     pub fn plan(&self, signed: &Cosigned<Governance>, height: u64) -> Result<Self, Violation> {
         let record = signed.record();
         self.follows(record, height)?;
-        self.is_approved(record, &signed.signers().copied().collect())?;
+        self.is_approved(record, &signed.signers().copied().collect(), height)?;
         let mut next = self.clone();
         (next.summary.number, next.summary.head) = (record.number, signed.link());
         next.schedule(record)?;
@@ -83,6 +83,10 @@ impl Registry {
                 let expected = "a record that waits to take effect";
                 ensure(self.scheduled.len() < count, Rule::Governance, &field, expected, number)?;
             }
+            if let Change::Suspend(id) | Change::Remove(id) | Change::Revoke(id, ..) = change {
+                // Who has a member's key, and should not, has nothing under way any more.
+                self.scheduled.retain(|scheduled| rotates_keys_of(&scheduled.changes) != Some(id));
+            }
         }
         let count = self.scheduled.len();
         ensure(count < SCHEDULED_MAX, Rule::Governance, "governance", "at most 64 records that wait", count)?;
@@ -95,7 +99,7 @@ impl Registry {
 
     /// Enough of the voting power signed, and every key that is new; nobody else did. What rotates the keys of one member alone, that
     /// member may sign alone.
-    fn is_approved(&self, record: &Governance, signers: &BTreeSet<PublicKey>) -> Result<(), Violation> {
+    fn is_approved(&self, record: &Governance, signers: &BTreeSet<PublicKey>, height: u64) -> Result<(), Violation> {
         let brought: BTreeSet<PublicKey> = record.changes.iter().flat_map(Change::new_keys).collect();
         for key in &brought {
             let signed = signers.contains(key);
@@ -120,7 +124,21 @@ impl Registry {
         let percent = self.summary.parameters.approval_percent;
         let enough = u128::from(power).saturating_mul(100) >= u128::from(total).saturating_mul(percent.into());
         let expected = format!("{percent} percent of the voting power of {total}");
-        ensure(by_itself || enough, Rule::Governance, "governance.approval", expected, power)
+        ensure(by_itself || enough, Rule::Governance, "governance.approval", expected, power)?;
+        if enough { Ok(()) } else { self.is_modest(record, height) }
+    }
+
+    /// What one member resolves alone waits not for long, and by itself: governance is everybody's.
+    fn is_modest(&self, record: &Governance, height: u64) -> Result<(), Violation> {
+        let last = height.saturating_add(ROTATION_BLOCKS_MAX);
+        let soon = record.effective <= last;
+        let expected = format!("at most {last}, where others do not approve");
+        ensure(soon, Rule::Expiry, "governance.effective", expected, record.effective)?;
+        let alone = record.rotates_keys_of();
+        let waits = self.scheduled.iter().find(|scheduled| rotates_keys_of(&scheduled.changes) == alone);
+        let found = waits.map_or(String::new(), |scheduled| format!("record {}", scheduled.number));
+        let expected = "no rotation of the member's that waits, where others do not approve";
+        ensure(waits.is_none(), Rule::Governance, "governance.changes", expected, found)
     }
 
     /// A signer, as a message shows it.

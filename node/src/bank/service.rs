@@ -105,8 +105,8 @@ impl Bank {
         Ok(())
     }
 
-    /// Acts whose signed records can never commit, because what others do on the account came first: the order to take back from was
-    /// settled, or a credit came to the account that was to be closed. The account must not wait for them.
+    /// Acts whose signed records can never commit, because what others do on the account came first (the order to take back from was
+    /// settled, or a credit came to the account that was to be closed), or because the key that signed them was retired. The account must not wait for them.
     pub(super) fn overtaken(&self, ledger: &Ledger) -> Vec<Link> {
         let signed = self.executed.values().filter_map(|link| self.open.get(link));
         let acts = signed.filter(|row| matches!(row.kind, OrderKind::Instruction | OrderKind::Act));
@@ -117,6 +117,10 @@ impl Bank {
         let Some(Ok(signed)) = row.execution.as_ref().map(|bytes| Signed::<Servicing>::decode(bytes.to_vec())) else {
             return false;
         };
+        // What a retired key signed commits never again.
+        if ledger.registry().retirement(&signed.signer()).is_some() {
+            return true;
+        }
         let record = signed.record();
         match &record.act {
             Act::Reclaim(request, ..) => ledger.position(&waiting_key(&self.network, request)).is_none(),

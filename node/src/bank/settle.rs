@@ -235,9 +235,12 @@ impl Bank {
             self.finish(&link, OrderState::Committed, Some(place.height), ledger, now_ms, effects);
             return Ok(());
         }
-        let entry = validate::verify_entry(entry, ledger.registry()).map_err(StoreError::damaged)?;
         self.executed.insert(id, link);
-        effects.push(RoleEffect::Propose(Arc::new(entry)));
+        match validate::verify_entry(entry, ledger.registry()) {
+            Ok(entry) => effects.push(RoleEffect::Propose(Arc::new(entry))),
+            // Who signed it may sign no more: it is not put to the network again, and expires or is given up.
+            Err(violation) => tracing::warn!(%link, %violation, "what was signed before holds no more"),
+        }
         Ok(())
     }
 }

@@ -27,7 +27,7 @@ use crate::lock::{HomeLock, LockError};
 use crate::membership::Settings;
 use crate::meters::Meters;
 use crate::network;
-use crate::node::{EVENTS_MAX, Event, Node, NodeEnd, NodeError, NodeParts};
+use crate::node::{EVENTS_MAX, Event, Node, NodeEnd, NodeError, NodeParts, UNREACHED_S};
 use crate::snapshot;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Traces;
@@ -117,11 +117,15 @@ fn start(told: &Told, home: &Path) -> Result<(), CommandError> {
         .worker_threads(2)
         .build()
         .map_err(|e| CommandError::failure("cannot start the runtime").caused_by(&e))?;
-    let mut is_again = false;
+    let mut life = Life::default();
     let ended = loop {
-        match live(told, &store, &runtime, is_again) {
+        match live(told, &store, &runtime, life) {
             // A governance record changed the member: what it has become is taken up from the store.
-            Ok(NodeEnd::Changed) => is_again = true,
+            Ok(NodeEnd::Changed) => life = Life { is_again: true, by_other_identity: false },
+            Ok(NodeEnd::Unreached) => {
+                tracing::warn!("no peer lets this node in: it tries the other network key that is configured");
+                life = Life { is_again: true, by_other_identity: !life.by_other_identity };
+            }
             Ok(NodeEnd::Stopped) => break Ok(()),
             Err(e) => break Err(e),
         }
@@ -130,13 +134,20 @@ fn start(told: &Told, home: &Path) -> Result<(), CommandError> {
     ended
 }
 
+/// What is different from the first life of a process.
+#[derive(Debug, Clone, Copy, Default)]
+struct Life {
+    is_again: bool,
+    by_other_identity: bool,
+}
+
 /// One life of the node, as what the registry makes of its member now.
-fn live(told: &Told, store: &Store, runtime: &Runtime, is_again: bool) -> Result<NodeEnd, CommandError> {
+fn live(told: &Told, store: &Store, runtime: &Runtime, life: Life) -> Result<NodeEnd, CommandError> {
     let registry = store.registry(&told.genesis).map_err(|e| of_store(&e))?;
-    let settings = told.take_up(registry).map_err(|e| of_config(&e))?;
+    let settings = told.take_up(registry, life.by_other_identity).map_err(|e| of_config(&e))?;
     // Made and ended outside of the runtime: it blocks.
     let traces = traces_of(&settings)?;
-    let ended = runtime.block_on(serve(settings, store.clone(), traces.clone(), is_again));
+    let ended = runtime.block_on(serve(settings, store.clone(), traces.clone(), life.is_again));
     if let Some(traces) = traces {
         traces.end();
     }
@@ -331,6 +342,7 @@ async fn begin_with_snapshot(net: &NetHandle, settings: &Settings, store: &Store
         begun = snapshot::fetch(net, &settings.genesis, store) => {
             begun.context("cannot begin with a snapshot")?.map(|_| NodeEnd::Changed)
         }
+        () = unreached(net), if settings.has_other_identity => Some(NodeEnd::Unreached),
         signal = stop_signal() => {
             signal?;
             Some(NodeEnd::Stopped)
@@ -340,6 +352,14 @@ async fn begin_with_snapshot(net: &NetHandle, settings: &Settings, store: &Store
         stop(net).await;
     }
     Ok(ended)
+}
+
+/// Ends where nobody is connected after a while.
+async fn unreached(net: &NetHandle) {
+    tokio::time::sleep(Duration::from_secs(UNREACHED_S)).await;
+    if !net.connected().is_empty() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Hands what the network brings to the node's thread.

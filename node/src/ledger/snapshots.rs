@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, TryLockError};
 
 use minicbor::bytes::ByteVec;
 use stemma_chain_format::cbor;
@@ -64,7 +64,12 @@ impl Snapshots {
     /// # Errors
     /// [`SnapshotError`].
     pub fn manifest(&self, store: &Store) -> Result<Option<Vec<u8>>, SnapshotError> {
-        let _one_at_a_time = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who asks while one is made asks again, rather than keep a thread waiting.
+        let _one_at_a_time = match self.making.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+        };
         let Some(last) = store.last_block()? else { return Ok(None) };
         let height = last.block.header.height;
         let made = self.made()?;

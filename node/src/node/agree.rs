@@ -70,7 +70,7 @@ impl Node {
             return Ok(());
         }
         self.told_height = ledger.head().height;
-        self.follow_registry();
+        self.follow_registry()?;
         let ledger = self.state.ledger();
         let now = now_ms();
         if let Some(bank) = &mut self.bank {

@@ -9,24 +9,36 @@ use stemma_chain_format::governance::{Change, PROTOCOL_VERSION_MAX};
 use stemma_chain_format::member::KeyUse;
 use stemma_chain_format::registry::Registry;
 use stemma_chain_format::validate;
+use stemma_net::{NetHandle, PeerConfig};
 use stemma_node_api::types::Committed;
 use stemma_node_api::{ApiError, ErrorCode};
+use tokio::sync::watch;
 
 use super::calls::conflict;
-use super::{CallReply, Node, NodeEnd};
+use super::{CallReply, Node, NodeEnd, NodeError};
 use crate::clock::now_ms;
 use crate::error::chain;
 use crate::membership::{coming_key, differs};
 use crate::network;
 use crate::role::RoleEffect;
 
+/// Sets the peers as they are wanted, one list after the other: a later one never comes before an earlier.
+pub(super) async fn keep_peers(net: NetHandle, mut wanted: watch::Receiver<Vec<PeerConfig>>) {
+    while wanted.changed().await.is_ok() {
+        let peers = wanted.borrow_and_update().clone();
+        if let Err(e) = net.set_peers(&peers).await {
+            tracing::error!(error = %chain(&e), "the peers cannot be set");
+        }
+    }
+}
+
 impl Node {
     /// Takes over a registry that a block has changed.
-    pub(super) fn follow_registry(&mut self) {
+    pub(super) fn follow_registry(&mut self) -> Result<(), NodeError> {
         let registry = Arc::clone(self.state.ledger().registry());
         let before = Arc::clone(&self.registry.borrow());
         if Arc::ptr_eq(&registry, &before) {
-            return;
+            return Ok(());
         }
         let own = &self.settings.member.id;
         tracing::info!(number = registry.number(), epoch = registry.epoch(), "the registry of members changed");
@@ -37,8 +49,11 @@ impl Node {
         self.members = network::members(&registry, own);
         self.peers = network::peer_ids(&registry, own);
         self.warn_ahead(&registry);
+        // What a key announced that does not count any more is forgotten.
+        self.announced = network::stored_announcements(&self.store, &registry)?;
         self.registry.send_replace(registry);
         self.set_peers();
+        Ok(())
     }
 
     /// Tells the network layer whom to let in, and where they are.
@@ -51,12 +66,7 @@ impl Node {
                 return;
             }
         };
-        let net = self.net.clone();
-        self.runtime.spawn(async move {
-            if let Err(e) = net.set_peers(&peers).await {
-                tracing::error!(error = %chain(&e), "the peers cannot be set");
-            }
-        });
+        self.peers_wanted.send_replace(peers);
     }
 
     /// Says long before the height what an operator has to see to.
