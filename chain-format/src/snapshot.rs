@@ -178,10 +178,8 @@ impl Assembly {
         let Manifest { head, trust, .. } = self.manifest;
         let header = &head.header;
         let stands = Head { height: header.height, block: header.id(), time_ms: header.time_ms };
-        let accounts = self.parts.accounts.len();
+        // Own accounts that nothing moved yet need not be listed: membership says all of them, and the root covers them.
         let ledger = Ledger::from_parts(self.registry, self.parts, stands);
-        // Own accounts that are missing would be made anew.
-        same(Rule::Proof, "snapshot.accounts", &ledger.accounts().count(), &accounts)?;
         same(Rule::Proof, "snapshot.accounts_root", &header.accounts_root, &ledger.root())?;
         Ok(Restored { head, trust, ledger, digests: self.digests, listings: self.listings })
     }

@@ -1,6 +1,7 @@
 //! From a configuration file to what a node is told: keys opened, genesis verified. Whose node it is, and with which of the keys, the
-//! registry says: [`crate::membership`].
+//! registry says.
 
+mod keys;
 mod layers;
 
 use std::path::{Path, PathBuf};
@@ -18,8 +19,7 @@ use stemma_node_api::config::{
 };
 use zeroize::Zeroizing;
 
-use crate::membership::Keys;
-
+pub use keys::Keys;
 pub use layers::{LayerError, Override, VARIABLE_PREFIX};
 
 /// Longest pause between two looks at a source of prices, in seconds.

@@ -3,7 +3,7 @@
 //! When a governance record changes the member, the node takes up the change at the height that the record names: everything above the
 //! store is built anew from what this file says.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ed25519_dalek::SigningKey;
 use stemma_chain_format::genesis::GenesisFile;
@@ -11,18 +11,11 @@ use stemma_chain_format::governance::Change;
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::member::{KeyUse, Member, MemberId, MemberStatus};
 use stemma_chain_format::registry::{Registration, Registry};
-use stemma_keystore::{Passphrase, Purpose, SecretKey, read_key_file};
-use stemma_node_api::config::{KeyFiles, NodeConfig};
+use stemma_keystore::Purpose;
+use stemma_node_api::config::NodeConfig;
 use zeroize::Zeroizing;
 
 use crate::config::{ConfigError, Told, read_join};
-
-/// The opened keys of each use: the one in use, and the one to come.
-pub struct Keys {
-    member: Vec<SecretKey>,
-    network: Vec<SecretKey>,
-    validator: Vec<SecretKey>,
-}
 
 /// How a node's member stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,40 +66,6 @@ pub struct Settings {
     pub validator_key: Option<SigningKey>,
     /// What operators' calls must carry.
     pub operator_token: Zeroizing<String>,
-}
-
-impl Keys {
-    /// Opens the configured key files.
-    ///
-    /// # Errors
-    /// [`ConfigError::Key`].
-    pub fn open(files: &KeyFiles, passphrase: &Passphrase) -> Result<Self, ConfigError> {
-        let open = |paths: [Option<&PathBuf>; 2], purpose| -> Result<Vec<SecretKey>, ConfigError> {
-            let open = |path| read_key_file(path, passphrase, purpose);
-            let opened = paths.into_iter().flatten().map(|path| open(path)).collect::<Result<_, _>>();
-            opened.map_err(|source| ConfigError::Key { purpose, source })
-        };
-        Ok(Self {
-            member: open([Some(&files.member), files.next_member.as_ref()], Purpose::Member)?,
-            network: open([Some(&files.network), files.next_network.as_ref()], Purpose::Network)?,
-            validator: open([files.validator.as_ref(), files.next_validator.as_ref()], Purpose::Validator)?,
-        })
-    }
-
-    /// The key that the registry names, among those that are configured.
-    fn chosen(&self, purpose: Purpose, expected: &PublicKey, member: &Member) -> Result<&SecretKey, ConfigError> {
-        let keys = match purpose {
-            Purpose::Network => &self.network,
-            Purpose::Validator => &self.validator,
-            Purpose::Member | Purpose::Account => &self.member,
-        };
-        keys.iter().find(|key| key.public_key() == expected.0).ok_or_else(|| {
-            let found: Vec<String> = keys.iter().map(|key| PublicKey(key.public_key()).to_string()).collect();
-            let found = if found.is_empty() { "not configured".to_owned() } else { found.join(" or ") };
-            let (member, expected) = (member.id.to_string(), expected.to_string());
-            ConfigError::OtherKey { purpose, member, expected, found }
-        })
-    }
 }
 
 impl Told {

@@ -283,12 +283,12 @@ async fn what_the_rules_do_not_allow_is_refused_and_named() {
     let record = network.scratch().join("record.stemma");
     let said = submit(&network, &draft, &signatures, &record);
     assert_eq!(said.code, 3, "{said:?}");
-    assert!(said.out.contains("67 percent of the voting power"), "{said:?}");
+    assert!(said.err.contains("67 percent of the voting power"), "{said:?}");
     // A draft that is changed after it was signed has another digest.
     let changed = fs::read_to_string(&draft).unwrap().replace("broker-b", "broker-a");
     fs::write(&draft, changed).unwrap();
     let said = submit(&network, &draft, &signatures, &record);
     assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.out.contains("signs another draft"), "{said:?}");
+    assert!(said.err.contains("signs another draft"), "{said:?}");
     assert_eq!(network.client("bank-a").registry().await.unwrap().number, 0);
 }

@@ -175,7 +175,7 @@ async fn what_is_wrong_is_found(process: &mut stemma_tests::process::Process, ho
     fs::write(home.join("config.toml"), config.replace("[network]\n", "[network]\nlisten_on = 1\n")).unwrap();
     fails("configuration", "did you mean network.listen?");
     fs::write(home.join("config.toml"), config.replace("member = \"auditor\"", "member = \"nobody\"")).unwrap();
-    fails("genesis", "its members are");
+    fails("member", "is no member of the network; members: auditor");
     fs::write(home.join("config.toml"), &config).unwrap();
     let genesis = fs::read(home.join("genesis.stemma")).unwrap();
     fs::write(home.join("genesis.stemma"), &genesis[1..]).unwrap();

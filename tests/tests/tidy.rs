@@ -31,14 +31,18 @@ const DEPENDENCIES: [(&str, &[&str]); 7] = [
 ];
 
 /// Inside the node: what the sources of a folder, or a file, must not name.
-const NODE_LAYERS: [(&str, &[&str]); 8] = [
+const NODE_LAYERS: [(&str, &[&str]); 9] = [
     ("bank", &["crate::institution", "crate::http", "stemma_net"]),
     ("institution", &["crate::bank", "crate::http", "stemma_net"]),
     ("ledger", &["crate::bank", "crate::institution", "crate::http", "stemma_net"]),
     ("store", &["crate::bank", "crate::institution", "crate::ledger", "crate::http", "stemma_net", "crate::node"]),
     ("http", &["stemma_net"]),
     ("role.rs", &["crate::bank", "crate::institution", "crate::http", "stemma_net", "crate::node"]),
-    ("config.rs", &["crate::", "stemma_net"]),
+    ("config", &["crate::", "stemma_net"]),
+    (
+        "membership.rs",
+        &["crate::bank", "crate::institution", "crate::ledger", "crate::http", "crate::node", "stemma_net"],
+    ),
     ("clock.rs", &["crate::", "stemma_net"]),
 ];
 
