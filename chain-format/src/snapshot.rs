@@ -4,7 +4,7 @@
 //! Accounts, positions and listings are leaves of the state tree, so the header's root fixes them. The credits that wait in an inbox
 //! are fixed by the account's running digest: from the digest before the first of them, they must lead to the one in the leaf.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use minicbor::bytes::ByteVec;
 
@@ -88,6 +88,8 @@ pub struct Assembly {
     registry: Registry,
     next: usize,
     taken_bytes: u64,
+    /// The leaves that are here: each comes once.
+    leaves: BTreeSet<AccountId>,
     parts: Parts,
     digests: BTreeMap<AccountId, Digest>,
     listings: Vec<Vec<u8>>,
@@ -109,8 +111,16 @@ impl Assembly {
         ensure(bytes <= SNAPSHOT_BYTES_MAX, Rule::Proof, "snapshot.bytes", expected, bytes)?;
         let next_height = manifest.head.header.height.saturating_add(1);
         let registry = trust.at(next_height).clone();
-        let (parts, digests, listings) = (Parts::default(), BTreeMap::new(), Vec::new());
-        Ok(Self { manifest, registry, next: 0, taken_bytes: 0, parts, digests, listings })
+        Ok(Self {
+            manifest,
+            registry,
+            next: 0,
+            taken_bytes: 0,
+            leaves: BTreeSet::new(),
+            parts: Parts::default(),
+            digests: BTreeMap::new(),
+            listings: Vec::new(),
+        })
     }
 
     /// The number of the part that is needed next; none where all are here.
@@ -146,6 +156,7 @@ impl Assembly {
     fn item(&mut self, item: Item) -> Result<(), Violation> {
         match item {
             Item::Account(state, before, waiting) => {
+                self.once(state.account)?;
                 let count = state.credits_received.saturating_sub(state.credits_absorbed);
                 same(Rule::Credit, "account.credits", &count, &(waiting.len() as u64))?;
                 let digest = waiting.iter().fold(before, |digest, credit| credit.chained(&digest));
@@ -155,17 +166,25 @@ impl Assembly {
                 }
                 self.parts.accounts.push(Account { state, inbox: VecDeque::from(waiting) });
             }
-            Item::Position(key, position) => self.parts.positions.push((key, position)),
+            Item::Position(key, position) => {
+                self.once(key)?;
+                self.parts.positions.push((key, position));
+            }
             Item::Listing(bytes) => {
                 let entry = Entry::decode(&bytes)?;
                 let Entry::Listing(listing) = &entry else {
                     return Err(Violation::new(Rule::Listing, "listing", "a listing", entry.kind().as_str()));
                 };
+                self.once(listing.record().instrument.tree_key(&self.registry.network()))?;
                 self.parts.listings.push(Listed { link: entry.id(), listing: listing.record().clone() });
                 self.listings.push(bytes.into());
             }
         }
         Ok(())
+    }
+
+    fn once(&mut self, leaf: AccountId) -> Result<(), Violation> {
+        ensure(self.leaves.insert(leaf), Rule::Proof, "snapshot.item", "each leaf of the state once", leaf)
     }
 
     /// Ends: the state must hash to the header's roots.

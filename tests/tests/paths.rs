@@ -80,11 +80,16 @@ impl Links {
         Self { configs, ..links }
     }
 
+    fn main_address(&self) -> String {
+        format!("/ip4/127.0.0.1/tcp/{}", self.main.address().port())
+    }
+
     /// broker-a announces its addresses, the auditor relays, and bank-a reaches broker-a's main address only slowly.
     fn apply(&self, config: &mut NodeConfig) {
         match config.member.as_str() {
             "broker-a" => {
                 config.network.paths.clone_from(&self.configs);
+                config.network.announce = vec![self.main_address()];
                 config
                     .network
                     .peers
@@ -102,9 +107,13 @@ impl Links {
                 }];
             }
             "bank-a" => {
-                let main = format!("/ip4/127.0.0.1/tcp/{}", self.main.address().port());
                 let peers = config.network.peers.iter_mut();
-                peers.filter(|peer| peer.member == "broker-a").for_each(|peer| peer.addresses = vec![main.clone()]);
+                peers
+                    .filter(|peer| peer.member == "broker-a")
+                    .for_each(|peer| peer.addresses = vec![self.main_address()]);
+                // An address of no certain machine is not announced: broker-a cannot connect past the slow link.
+                let listen = config.network.listen.iter_mut();
+                listen.for_each(|address| *address = address.replace("127.0.0.1", "0.0.0.0"));
             }
             _ => {}
         }

@@ -38,7 +38,7 @@ const NODE_LAYERS: [(&str, &[&str]); 9] = [
     ("store", &["crate::bank", "crate::institution", "crate::ledger", "crate::http", "stemma_net", "crate::node"]),
     ("http", &["stemma_net"]),
     ("role.rs", &["crate::bank", "crate::institution", "crate::http", "stemma_net", "crate::node"]),
-    ("config", &["crate::", "stemma_net"]),
+    ("config", &["crate::membership", "crate::role", "crate::store", "crate::ledger", "crate::node", "stemma_net"]),
     (
         "membership.rs",
         &["crate::bank", "crate::institution", "crate::ledger", "crate::http", "crate::node", "stemma_net"],
