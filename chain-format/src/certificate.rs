@@ -120,6 +120,11 @@ impl CertifiedHeader {
     }
 }
 
+/// The voting power of all of these together.
+pub fn total_power<'v>(validators: impl IntoIterator<Item = &'v Validator>) -> u64 {
+    validators.into_iter().fold(0, |sum, validator| sum.saturating_add(validator.power))
+}
+
 impl Certificate {
     /// Requires valid precommits of more than two thirds of the voting power; returns the power that signed.
     ///
@@ -154,7 +159,7 @@ impl Certificate {
                 Violation::new(rule, place, "a signature that verifies for this block", e)
             })?;
         }
-        let total = validators.iter().fold(0_u64, |sum, v| sum.saturating_add(v.power));
+        let total = total_power(validators);
         let expected = format!("more than two thirds of {total}");
         ensure(is_quorum(power, total), rule, "certificate.power", expected, power)?;
         Ok(power)

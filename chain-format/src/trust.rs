@@ -7,7 +7,7 @@
 
 use minicbor::bytes::ByteVec;
 
-use crate::certificate::CertifiedHeader;
+use crate::certificate::{CertifiedHeader, total_power};
 use crate::chain::Entry;
 use crate::error::{Rule, Violation, ensure, same};
 use crate::genesis::GenesisFile;
@@ -72,7 +72,7 @@ impl Trust {
         same(Rule::Network, "network", &self.genesis.network(), &header.network)?;
         let validators = self.at(header.height).validators();
         let power = certified.verify(&validators)?;
-        Ok((power, validators.iter().fold(0, |sum, v| v.power.saturating_add(sum))))
+        Ok((power, total_power(&validators)))
     }
 
     /// Follows the registry through one block.

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use stemma_chain_format::certificate::is_quorum;
 use stemma_chain_format::hash::NetworkId;
 use stemma_chain_format::member::MemberId;
 
@@ -73,19 +74,18 @@ impl Asking {
 
     /// Whether enough validators answered, and this node has caught up with what one that is honest has.
     pub fn is_over(&self, me: &MemberId, height: u64, validators: &ValidatorSet) -> bool {
-        let power = |id: &MemberId| u128::from(validators.get(id).map_or(0, |v| v.power()));
-        let total = u128::from(validators.total());
-        let mut heads: Vec<(u64, u128)> = self.heads.iter().map(|(id, head)| (*head, power(id))).collect();
+        let power = |id: &MemberId| validators.get(id).map_or(0, |v| v.power());
+        let total = validators.total();
+        let mut heads: Vec<(u64, u64)> = self.heads.iter().map(|(id, head)| (*head, power(id))).collect();
         let heard = heads.iter().fold(power(me), |sum, (_, power)| sum.saturating_add(*power));
-        let is_quorum = heard.saturating_mul(3) > total.saturating_mul(2);
         heads.sort_unstable_by(|a, b| b.cmp(a));
         // A third may lie about their heights; beyond that, one at least is honest.
-        let mut claimed = 0_u128;
+        let mut claimed = 0_u64;
         let honest = heads.into_iter().find(|(_, power)| {
             claimed = claimed.saturating_add(*power);
             claimed.saturating_mul(3) >= total
         });
-        is_quorum && honest.is_none_or(|(head, _)| height >= head)
+        is_quorum(heard, total) && honest.is_none_or(|(head, _)| height >= head)
     }
 }
 

@@ -208,20 +208,13 @@ fn make_absolute(config: &mut NodeConfig, folder: &Path) {
         Some(&mut config.genesis),
         Some(&mut config.data),
         config.join.as_mut(),
-        Some(&mut config.keys.member),
-        Some(&mut config.keys.network),
-        config.keys.validator.as_mut(),
-        config.keys.next_member.as_mut(),
-        config.keys.next_network.as_mut(),
-        config.keys.next_validator.as_mut(),
-        config.keys.passphrase_file.as_mut(),
         Some(&mut config.http.operator_token_file),
         config.institution.prices.file.as_mut(),
         config.bank.identity.as_mut(),
     ];
-    for file in files.into_iter().flatten() {
-        *file = folder.join(&file);
-    }
+    files.into_iter().flatten().for_each(|file| *file = folder.join(&file));
+    config.keys.named_mut().for_each(|(_, file)| *file = folder.join(&file));
+    config.keys.passphrase_file.iter_mut().for_each(|file| *file = folder.join(&file));
 }
 
 fn check(config: &NodeConfig) -> Result<(), ConfigError> {

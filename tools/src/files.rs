@@ -5,6 +5,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::error::CliError;
 
 /// Mode of files that hold a secret.
@@ -49,6 +52,26 @@ pub fn read_up_to(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliError> {
         return Err(CliError::usage(format!("{} is larger than {bytes_max} bytes", path.display())));
     }
     Ok(bytes)
+}
+
+/// Reads a file of JSON of at most so many bytes, which must be what it is taken for.
+///
+/// # Errors
+/// It can't be read, is too large, or is something else.
+pub fn read_json<T: DeserializeOwned>(path: &Path, bytes_max: u64, what: &str) -> Result<T, CliError> {
+    serde_json::from_slice(&read_up_to(path, bytes_max)?)
+        .map_err(|error| CliError::files(format!("{} is not {what}", path.display())).caused_by(&error))
+}
+
+/// Writes a file of JSON, for everybody to read.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_json(path: &Path, value: &impl Serialize, force: bool) -> Result<(), CliError> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|error| CliError::files("cannot encode as JSON").caused_by(&error))?;
+    text.push('\n');
+    write(path, text.as_bytes(), MODE_PUBLIC, force)
 }
 
 /// Reads a file of text, or standard input for `-`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Registry, Scheduled};
-use crate::certificate::is_quorum;
+use crate::certificate::{is_quorum, total_power};
 use crate::cosign::Cosigned;
 use crate::error::{Rule, Violation, ensure, same};
 use crate::governance::{Change, Governance, rotates_keys_of};
@@ -120,9 +120,8 @@ impl Registry {
             })?;
             power = power.saturating_add(member.power);
         }
-        let total = self.total_power();
-        let percent = self.summary.parameters.approval_percent;
-        let enough = u128::from(power).saturating_mul(100) >= u128::from(total).saturating_mul(percent.into());
+        let enough = self.is_enough(power);
+        let (percent, total) = (self.summary.parameters.approval_percent, self.total_power());
         let expected = format!("{percent} percent of the voting power of {total}");
         ensure(by_itself || enough, Rule::Governance, "governance.approval", expected, power)?;
         if enough { Ok(()) } else { self.is_modest(record, height) }
@@ -152,8 +151,15 @@ impl Registry {
         }
     }
 
-    fn total_power(&self) -> u64 {
-        self.validators().iter().fold(0, |sum, v| v.power.saturating_add(sum))
+    /// The voting power of all validators.
+    pub fn total_power(&self) -> u64 {
+        total_power(&self.validators())
+    }
+
+    /// Whether so much voting power approves a governance record.
+    pub fn is_enough(&self, power: u64) -> bool {
+        let percent = self.summary.parameters.approval_percent;
+        u128::from(power).saturating_mul(100) >= u128::from(self.total_power()).saturating_mul(percent.into())
     }
 
     /// All changes of one record at once, and what must hold then.
@@ -185,8 +191,7 @@ impl Registry {
         let total = self.total_power();
         let in_range = (1..=u64::from(u32::MAX)).contains(&total);
         ensure(in_range, rule, "power", "a total voting power of 1 to 2^32 - 1", total)?;
-        let staying = self.validators().into_iter().filter(|v| before.contains(&v.id));
-        let staying = staying.fold(0_u64, |sum, v| v.power.saturating_add(sum));
+        let staying = total_power(self.validators().iter().filter(|v| before.contains(&v.id)));
         let expected = format!("more than two thirds of {total} with those who have a vote already");
         ensure(is_quorum(staying, total), rule, "power", expected, staying)
     }

@@ -75,6 +75,36 @@ pub struct KeyFiles {
     pub passphrase_file: Option<PathBuf>,
 }
 
+impl KeyFiles {
+    /// The key files that are named, each with its field.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+        let Self { member, network, validator, next_member, next_network, next_validator, passphrase_file: _ } = self;
+        let files = [
+            ("member", Some(member)),
+            ("network", Some(network)),
+            ("validator", validator.as_ref()),
+            ("next_member", next_member.as_ref()),
+            ("next_network", next_network.as_ref()),
+            ("next_validator", next_validator.as_ref()),
+        ];
+        files.into_iter().filter_map(|(field, file)| Some((field, file?)))
+    }
+
+    /// The same, to be changed.
+    pub fn named_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
+        let Self { member, network, validator, next_member, next_network, next_validator, passphrase_file: _ } = self;
+        let files = [
+            ("member", Some(member)),
+            ("network", Some(network)),
+            ("validator", validator.as_mut()),
+            ("next_member", next_member.as_mut()),
+            ("next_network", next_network.as_mut()),
+            ("next_validator", next_validator.as_mut()),
+        ];
+        files.into_iter().filter_map(|(field, file)| Some((field, file?)))
+    }
+}
+
 /// The HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

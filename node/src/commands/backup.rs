@@ -150,18 +150,12 @@ fn copy_of_running(config: &NodeConfig, to: &Path) -> Result<(), CommandError> {
 /// Closes a finished file to others and gives it its name.
 fn finish(part: &Path, file: &Path) -> Result<(), CommandError> {
     let closed = std::fs::set_permissions(part, std::fs::Permissions::from_mode(files::SECRET_MODE));
-    let renamed = closed.and_then(|()| std::fs::rename(part, file)).and_then(|()| files::sync_folder(file));
-    renamed.map_err(|e| CommandError::file("write", file, &e))
+    closed.and_then(|()| files::put_in_place(part, file)).map_err(|e| CommandError::file("write", file, &e))
 }
 
 /// The key files, each of which must be encrypted.
 fn key_files(config: &NodeConfig) -> Result<Vec<(PathBuf, &'static str)>, CommandError> {
-    let keys = &config.keys;
-    let mut found = vec![(keys.member.clone(), "member"), (keys.network.clone(), "network")];
-    found.extend(keys.validator.clone().map(|file| (file, "validator")));
-    found.extend(keys.next_member.clone().map(|file| (file, "next_member")));
-    found.extend(keys.next_network.clone().map(|file| (file, "next_network")));
-    found.extend(keys.next_validator.clone().map(|file| (file, "next_validator")));
+    let found: Vec<_> = config.keys.named().map(|(field, file)| (file.clone(), field)).collect();
     for (file, purpose) in &found {
         let public = stemma_keystore::read_public(file).map_err(|e| CommandError::of(&e))?;
         if !public.is_encrypted {

@@ -39,8 +39,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, CommandError> {
 /// Writes a file beside its place, makes it durable, and renames it.
 pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CommandError> {
     let part = part_of(path);
-    let written = write_part(&part, bytes, mode).and_then(|()| fs::rename(&part, path));
-    written.and_then(|()| sync_folder(path)).map_err(|e| {
+    write_part(&part, bytes, mode).and_then(|()| put_in_place(&part, path)).map_err(|e| {
         let _nothing_left = fs::remove_file(&part);
         CommandError::file("write", path, &e)
     })
@@ -60,8 +59,14 @@ pub(super) fn part_of(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Gives a file that is durable its name.
+pub(super) fn put_in_place(part: &Path, path: &Path) -> std::io::Result<()> {
+    fs::rename(part, path)?;
+    sync_folder(path)
+}
+
 /// A new name is durable only when its folder is.
-pub(super) fn sync_folder(path: &Path) -> std::io::Result<()> {
+fn sync_folder(path: &Path) -> std::io::Result<()> {
     match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         Some(folder) => File::open(folder)?.sync_all(),
         None => File::open(".")?.sync_all(),

@@ -89,9 +89,8 @@ fn restore_store(args: &RestoreArgs, manifest: &Manifest, genesis: &GenesisFile)
         store.silence(&key, &silence).map_err(|e| of_store(&e))?;
     }
     drop(store);
-    let renamed = std::fs::File::open(&part).and_then(|part| part.sync_all());
-    let renamed = renamed.and_then(|()| std::fs::rename(&part, &file)).and_then(|()| files::sync_folder(&file));
-    renamed.map_err(|e| CommandError::file("write", &file, &e))
+    let synced = std::fs::File::open(&part).and_then(|part| part.sync_all());
+    synced.and_then(|()| files::put_in_place(&part, &file)).map_err(|e| CommandError::file("write", &file, &e))
 }
 
 /// The backup's configuration with the restored home's own paths.
@@ -101,31 +100,17 @@ fn adapted(path: &Path) -> Result<(String, NodeConfig), CommandError> {
     };
     let mut text = String::from_utf8(files::read(path)?).map_err(|e| failed(&e))?;
     let mut wanted: NodeConfig = toml::from_str(&text).map_err(|e| failed(&e))?;
-    let key = |purpose: &str| PathBuf::from(format!("{KEYS_FOLDER}/{purpose}.pem"));
     wanted.genesis = PathBuf::from(GENESIS_FILE);
     wanted.data = PathBuf::from("data");
-    wanted.keys.member = key("member");
-    wanted.keys.network = key("network");
-    wanted.keys.validator = wanted.keys.validator.map(|_| key("validator"));
-    wanted.keys.next_member = wanted.keys.next_member.map(|_| key("next_member"));
-    wanted.keys.next_network = wanted.keys.next_network.map(|_| key("next_network"));
-    wanted.keys.next_validator = wanted.keys.next_validator.map(|_| key("next_validator"));
     // The store knows the member by now.
     wanted.join = None;
     wanted.http.operator_token_file = PathBuf::from(TOKEN_FILE);
     set(&mut text, "", "genesis", &quoted(GENESIS_FILE));
     set(&mut text, "", "data", &quoted("data"));
-    let keys = &wanted.keys;
-    let named = [
-        ("member", Some(&keys.member)),
-        ("network", Some(&keys.network)),
-        ("validator", keys.validator.as_ref()),
-        ("next_member", keys.next_member.as_ref()),
-        ("next_network", keys.next_network.as_ref()),
-        ("next_validator", keys.next_validator.as_ref()),
-    ];
-    for (purpose, _) in named.into_iter().filter(|(_, file)| file.is_some()) {
-        set(&mut text, "keys", purpose, &quoted(format!("{KEYS_FOLDER}/{purpose}.pem")));
+    for (field, file) in wanted.keys.named_mut() {
+        let place = format!("{KEYS_FOLDER}/{field}.pem");
+        *file = PathBuf::from(&place);
+        set(&mut text, "keys", field, &quoted(place));
     }
     set(&mut text, "http", "operator_token_file", &quoted(TOKEN_FILE));
     // A text in which the lines are not found, such as one with tables in one line, is written anew.

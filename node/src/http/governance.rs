@@ -1,12 +1,14 @@
 //! The registry of members, and the governance records that changed it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use stemma_chain_format::chain::Entry;
-use stemma_chain_format::governance::Change;
+use stemma_chain_format::cosign::Cosigned;
+use stemma_chain_format::governance::{Change, Governance};
 use stemma_chain_format::registry::Registry;
 use stemma_chain_format::trust::TrustStep;
 use stemma_node_api::ApiError;
@@ -48,36 +50,38 @@ pub(super) async fn govern(
 }
 
 fn views(steps: &[TrustStep], registry: &Registry) -> Result<Vec<GovernanceView>, StoreError> {
-    let withdrawn: Vec<u64> =
-        steps.iter().flat_map(|step| &step.records).flat_map(|bytes| withdrawals(bytes)).collect();
-    let mut views = Vec::new();
+    let mut resolved = Vec::new();
     for step in steps {
         for bytes in &step.records {
-            let Entry::Governance(signed) = Entry::decode(bytes).map_err(StoreError::damaged)? else { continue };
-            let record = signed.record();
-            let waits = registry.scheduled().iter().any(|scheduled| scheduled.number == record.number);
-            let state = match (waits, withdrawn.contains(&record.number)) {
-                (true, _) => "waits",
-                (false, true) => "withdrawn",
-                (false, false) => "in-force",
-            };
-            views.push(GovernanceView {
-                id: signed.link().to_string(),
-                height: step.header.header.height,
-                state: state.to_owned(),
-                record: GovernanceJson::of(record),
-                signers: signed.signers().map(ToString::to_string).collect(),
-            });
+            if let Entry::Governance(signed) = Entry::decode(bytes).map_err(StoreError::damaged)? {
+                resolved.push((step.header.header.height, signed));
+            }
         }
     }
-    Ok(views)
+    let withdrawn: BTreeSet<u64> =
+        resolved.iter().flat_map(|(_, signed)| &signed.record().changes).filter_map(withdrawal).collect();
+    let waiting: BTreeSet<u64> = registry.scheduled().iter().map(|scheduled| scheduled.number).collect();
+    let view = |(height, signed): &(u64, Box<Cosigned<Governance>>)| {
+        let record = signed.record();
+        let state = match (waiting.contains(&record.number), withdrawn.contains(&record.number)) {
+            (true, _) => "waits",
+            (false, true) => "withdrawn",
+            (false, false) => "in-force",
+        };
+        GovernanceView {
+            id: signed.link().to_string(),
+            height: *height,
+            state: state.to_owned(),
+            record: GovernanceJson::of(record),
+            signers: signed.signers().map(ToString::to_string).collect(),
+        }
+    };
+    Ok(resolved.iter().map(view).collect())
 }
 
-fn withdrawals(bytes: &[u8]) -> Vec<u64> {
-    let Ok(Entry::Governance(signed)) = Entry::decode(bytes) else { return Vec::new() };
-    let number = |change: &Change| match change {
+fn withdrawal(change: &Change) -> Option<u64> {
+    match change {
         Change::Withdraw(number) => Some(*number),
         _ => None,
-    };
-    signed.record().changes.iter().filter_map(number).collect()
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use stemma_chain_format::certificate::Certificate;
+use stemma_chain_format::certificate::{Certificate, is_quorum, total_power};
 use stemma_chain_format::header::Block;
 use stemma_chain_format::keys::PublicKey;
 use stemma_consensus::guard::SignedMark;
@@ -77,14 +77,11 @@ impl Node {
             reasons.extend(vote.reason.clone());
         }
         let validators = registry.validators();
-        let power = |is_counted: &dyn Fn(&str) -> bool| {
-            let counted = validators.iter().filter(|v| is_counted(v.id.as_str()));
-            counted.fold(0_u128, |sum, v| sum.saturating_add(u128::from(v.power)))
-        };
         let me = self.settings.member.id.as_str();
-        let here = power(&|id| id == me || connected.iter().any(|other| other.as_str() == id));
-        let total = power(&|_| true);
-        if here.saturating_mul(3) <= total.saturating_mul(2) {
+        let is_here = |id: &str| id == me || connected.iter().any(|other| other.as_str() == id);
+        let here = total_power(validators.iter().filter(|v| is_here(v.id.as_str())));
+        let total = total_power(&validators);
+        if !is_quorum(here, total) {
             reasons.push(format!("validators with {here} of {total} votes are connected: no quorum"));
         }
         reasons

@@ -30,6 +30,5 @@ const BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Reads a file of JSON, which must be what it is taken for.
 fn read_json<T: for<'de> Deserialize<'de>>(path: &Path, what: &str) -> Result<T, CliError> {
-    serde_json::from_slice(&files::read_up_to(path, BYTES_MAX)?)
-        .map_err(|error| CliError::files(format!("{} is not {what}", path.display())).caused_by(&error))
+    files::read_json(path, BYTES_MAX, what)
 }

@@ -89,10 +89,7 @@ pub fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
 }
 
 fn write_json(out: &OutArgs, value: &impl Serialize, digest: Option<String>, output: &Output) -> Result<(), CliError> {
-    let mut text = serde_json::to_string_pretty(value)
-        .map_err(|error| CliError::files("cannot encode as JSON").caused_by(&error))?;
-    text.push('\n');
-    files::write(&out.out, text.as_bytes(), files::MODE_PUBLIC, out.force)?;
+    files::write_json(&out.out, value, out.force)?;
     report(&out.out, digest, None, output)
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use stemma_chain_format::genesis::{Genesis, GenesisFile};
 use stemma_chain_format::member::Member;
+use stemma_node_api::governance::MemberJson;
 
 use crate::error::CliError;
 use crate::files;
@@ -35,7 +36,7 @@ struct Report {
     format: u32,
     name: String,
     created_ms: u64,
-    members: Vec<MemberReport>,
+    members: Vec<MemberJson>,
     parameters: ParametersJson,
 }
 
@@ -45,19 +46,7 @@ struct EntryReport {
     kind: &'static str,
     network: String,
     #[serde(flatten)]
-    member: MemberReport,
-}
-
-#[derive(Serialize)]
-struct MemberReport {
-    id: String,
-    role: String,
-    name: String,
-    member_key: String,
-    network_key: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    validator_key: Option<String>,
-    power: u64,
+    member: MemberJson,
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
@@ -84,7 +73,7 @@ fn entry(path: &Path, bytes: &[u8], output: &Output) -> Result<(), CliError> {
         CliError::no(format!("{} is not a valid entry of a member", path.display())).caused_by(&error)
     })?;
     let report =
-        EntryReport { kind: "entry", network: entry.network().to_owned(), member: MemberReport::of(entry.member()) };
+        EntryReport { kind: "entry", network: entry.network().to_owned(), member: MemberJson::of(entry.member()) };
     let mut text =
         pairs(&[("Entry", "signed by all of its keys, all verified".to_owned()), ("For", entry.network().to_owned())]);
     text.push_str(&member_text(entry.member()));
@@ -157,22 +146,8 @@ impl Report {
             format: genesis.format,
             name: genesis.name.clone(),
             created_ms: genesis.created_ms,
-            members: genesis.members.iter().map(MemberReport::of).collect(),
+            members: genesis.members.iter().map(MemberJson::of).collect(),
             parameters: ParametersJson::of(&genesis.parameters),
-        }
-    }
-}
-
-impl MemberReport {
-    fn of(member: &Member) -> Self {
-        Self {
-            id: member.id.to_string(),
-            role: member.role.to_string(),
-            name: member.name.clone(),
-            member_key: member.member_key.to_string(),
-            network_key: member.network_key.to_string(),
-            validator_key: member.validator_key.map(|key| key.to_string()),
-            power: member.power,
         }
     }
 }

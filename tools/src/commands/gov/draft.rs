@@ -23,7 +23,7 @@ const VERSION: u32 = 1;
 
 /// Reads a draft and checks what it keeps by itself.
 pub(super) fn read(path: &Path) -> Result<Governance, CliError> {
-    let json: GovernanceJson = read_json(path, "a draft of a governance record")?;
+    let json: GovernanceJson = files::read_json(path, BYTES_MAX, "a draft of a governance record")?;
     let malformed = |error| CliError::files(format!("{} is no valid draft", path.display())).caused_by(&error);
     let record = json.parse().map_err(malformed)?;
     record.check().map_err(|violation| broken(&format!("{} is no valid draft", path.display()), &violation))?;
@@ -65,7 +65,7 @@ impl Signatures {
 
     /// The signatures of a file on a draft, each of them verified.
     pub(super) fn read(path: &Path, record: &Governance) -> Result<Vec<(PublicKey, Signature)>, CliError> {
-        let signed: Self = read_json(path, "signatures on a draft")?;
+        let signed: Self = files::read_json(path, BYTES_MAX, "signatures on a draft")?;
         let name = path.display();
         if signed.version != VERSION {
             return Err(CliError::files(format!("{name} is of version {}", signed.version))
@@ -100,17 +100,4 @@ impl Signatures {
         }
         Ok(all)
     }
-}
-
-/// Writes a file of JSON.
-pub(super) fn write_json(out: &Path, value: &impl Serialize, force: bool) -> Result<(), CliError> {
-    let mut text = serde_json::to_string_pretty(value)
-        .map_err(|error| CliError::files("cannot encode as JSON").caused_by(&error))?;
-    text.push('\n');
-    files::write(out, text.as_bytes(), files::MODE_PUBLIC, force)
-}
-
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path, what: &str) -> Result<T, CliError> {
-    serde_json::from_slice(&files::read_up_to(path, BYTES_MAX)?)
-        .map_err(|error| CliError::files(format!("{} is not {what}", path.display())).caused_by(&error))
 }

@@ -9,7 +9,7 @@ use stemma_chain_format::member::{KeyUse, MemberId, Role};
 use stemma_chain_format::registry::Registry;
 use stemma_node_api::governance::{ChangeJson, GovernanceJson};
 
-use super::draft::{digest, write_json};
+use super::draft::digest;
 use crate::error::CliError;
 use crate::files;
 use crate::founding::parameters;
@@ -143,7 +143,7 @@ pub(super) async fn run(args: Args, output: &Output) -> Result<(), CliError> {
         .tries(&record, height.saturating_add(1))
         .map_err(|violation| CliError::no("the network would refuse this record").caused_by(&violation))?;
     let json = GovernanceJson::of(&record);
-    write_json(&args.out, &json, args.force)?;
+    files::write_json(&args.out, &json, args.force)?;
     if files::is_stream(&args.out) {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use stemma_chain_format::certificate::total_power;
 use stemma_chain_format::governance::{Change, Governance};
 use stemma_chain_format::keys::PublicKey;
 use stemma_chain_format::registry::Registry;
@@ -102,20 +103,16 @@ fn show_draft(
 
 fn approval(registry: &Registry, record: &Governance, signed: &[PublicKey]) -> Approval {
     let validators = registry.validators();
-    let power_total = validators.iter().fold(0_u64, |sum, v| v.power.saturating_add(sum));
     let has_signed = |id: &_| registry.member(id).is_some_and(|member| signed.contains(&member.member_key));
     let (approving, waiting): (Vec<_>, Vec<_>) = validators.iter().partition(|validator| has_signed(&validator.id));
-    let power_signed = approving.iter().fold(0_u64, |sum, v| v.power.saturating_add(sum));
+    let power_signed = total_power(approving);
     let by_itself = record.rotates_keys_of().is_some_and(has_signed);
-    let percent_needed = registry.parameters().approval_percent;
-    let share =
-        u128::from(power_signed).saturating_mul(100) >= u128::from(power_total).saturating_mul(percent_needed.into());
     Approval {
         power_signed,
-        power_total,
-        percent_needed,
+        power_total: registry.total_power(),
+        percent_needed: registry.parameters().approval_percent,
         by_itself,
-        enough: by_itself || share,
+        enough: by_itself || registry.is_enough(power_signed),
         waiting_for: waiting.iter().map(|validator| validator.id.to_string()).collect(),
     }
 }

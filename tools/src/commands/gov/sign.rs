@@ -6,7 +6,7 @@ use serde::Serialize;
 use stemma_chain_format::governance::{Change, Governance};
 use stemma_keystore::{Purpose, read_public};
 
-use super::draft::{Signatures, digest, read, write_json};
+use super::draft::{Signatures, digest, read};
 use crate::error::CliError;
 use crate::files;
 use crate::keys;
@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     for change in &record.changes {
         output.note(&format!("Signs: {}", stemma_node_api::governance::ChangeJson::of(change)));
     }
-    write_json(&args.out, &Signatures::sign(&record, &opened), args.force)?;
+    files::write_json(&args.out, &Signatures::sign(&record, &opened), args.force)?;
     if files::is_stream(&args.out) {
         return Ok(());
     }
