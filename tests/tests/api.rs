@@ -1,14 +1,5 @@
 //! Promise: every call of the API is answered as documented, a wrong one with a typed error, and a request counts once.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::collections::BTreeSet;
 
 use base64::Engine as _;

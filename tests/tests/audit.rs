@@ -1,15 +1,6 @@
 //! Promise: a bundle proves an account offline against the genesis alone, and one changed byte is always found, by this
 //! implementation and by the independent one in Python.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

@@ -3,15 +3,6 @@
 //!
 //! The system is a real server in another process: `tests/python/back_office.py`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use serde_json::json;
 use stemma_chain_format::amount::{Amount, Price};
 use stemma_chain_format::keys::PublicKey;

@@ -1,15 +1,6 @@
 //! Promise: an institution lists instruments on its terms, changes them by signed records, and trades by its conditions: each
 //! refusal names the rule, what it asks and what was found, and a dry run says the same beforehand.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,15 +1,6 @@
 //! Promise: the members of a network change who they are, with which keys and power, under which version, while it runs; nobody else
 //! does, and nothing that held before is lost.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

@@ -1,16 +1,7 @@
 //! Promise: a bank verifies identities of every type, demands what its rules say, counts failures, and keeps evidence out
 //! of ledger, gossip, logs, answers and its own store.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,14 +1,5 @@
 //! Promise: a trade in flight ends exactly once, whoever is killed in the middle of it and however often.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::time::Duration;
 
 use stemma_node_api::types::{RequestState, RequestView};

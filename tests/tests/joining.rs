@@ -1,15 +1,6 @@
 //! Promise: a new organisation becomes a member of a running network from four things: the genesis file, one peer's address, its keys,
 //! and a governance record that the members signed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

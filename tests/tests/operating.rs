@@ -1,15 +1,6 @@
 //! Promise: a node is made, started, asked, looked after and measured by its own commands; one process runs on one home; a
 //! configuration for another network is refused.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,15 +1,6 @@
 //! Promise: a bank measures every address that an institution announces, sends each chain by the best, moves to the next
 //! when that dies, and comes back; nothing is lost and nothing executed twice.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -2,15 +2,6 @@
 //! future puts up margin, is settled with each day's price, called and closed out. Nothing is made or lost, across kills too, and
 //! anyone proves it offline.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::fs;
 use std::process::Command;
 

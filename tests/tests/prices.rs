@@ -1,15 +1,6 @@
 //! Promise: an institution trades at prices from a file, a feed or its operator, never at one that is too old, and no source
 //! stops it or brings an older price in.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;

@@ -1,14 +1,5 @@
 //! The README's tour, run as it stands: a customer makes a key, opens, funds and trades; an auditor exports and verifies.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs,
-    reason = "a test fails by panicking"
-)]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;

@@ -1,15 +1,6 @@
 //! Promise: an institution's reports say what was traded, by sums that this test keeps itself, in JSON, CSV and the tool alike, and
 //! its book reconciles with the ledger at every height, also while customers of both banks trade.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::process::Command;

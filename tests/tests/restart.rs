@@ -1,14 +1,5 @@
 //! Promise: a node killed at any point starts again with nothing lost and nothing done twice.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use stemma_node_api::types::RequestState;
 use stemma_tests::books::must_balance;
 use stemma_tests::load::Load;

@@ -1,15 +1,6 @@
 //! Promise: a good referral pays by the institution's policy, in the same execution, to the customer and to a promoter at any bank;
 //! a forged, expired, exhausted or foreign one never pays, and the client is told; limits hold through kill -9.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::collections::BTreeMap;
 
 use stemma_chain_format::request::Side;

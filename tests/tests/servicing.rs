@@ -1,15 +1,6 @@
 //! Promise: an account is frozen, closed, paid out, lent to and given another key by signed records that every node
 //! validates and every auditor can prove.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 

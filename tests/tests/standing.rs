@@ -1,15 +1,6 @@
 //! Promise: a validator whose home is an older copy, however it came back, never contradicts what it signed before: it
 //! follows and says so; only a home that was moved for good votes at once, and the one it was moved from never starts again.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::fs;
 use std::path::Path;
 

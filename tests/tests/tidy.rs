@@ -1,14 +1,5 @@
 //! Promise: the house style holds, checked here as far as a program can.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::path::PathBuf;
 use std::process::Command;
 

@@ -1,15 +1,6 @@
 //! Promise: one trade is one trace, whose spans come from every member that had to do with it; nothing is told unless it is
 //! configured, and the log can be read by machines.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
