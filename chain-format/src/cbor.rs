@@ -109,6 +109,15 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<(), (usize, DecodeReason)> {
     }
 }
 
+/// The first item of bytes that may hold more; [`DecodeReason::Truncated`] where they end within it.
+pub(crate) fn first_item(bytes: &[u8]) -> Result<&[u8], (usize, DecodeReason)> {
+    let mut scanner = Scanner { bytes, at: 0 };
+    match scanner.item(0) {
+        Ok(()) => Ok(bytes.get(..scanner.at).unwrap_or_default()),
+        Err(reason) => Err((scanner.at, reason)),
+    }
+}
+
 /// Tags that records use: unsigned and negative big integers, COSE_Sign1 and COSE_Sign (RFC 9052 §2).
 const TAG_BIG_UNSIGNED: u64 = 2;
 const TAG_BIG_NEGATIVE: u64 = 3;

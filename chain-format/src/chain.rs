@@ -5,7 +5,7 @@ use minicbor::bytes::ByteVec;
 use crate::account::Opening;
 use crate::cbor;
 use crate::cosign::Cosigned;
-use crate::endorsement::Endorsement;
+use crate::endorsement::{Credit, Endorsement};
 use crate::error::{Rule, Violation, ensure};
 use crate::execution::Execution;
 use crate::governance::Governance;
@@ -134,6 +134,15 @@ impl Entry {
             Self::Servicing(_) => EntryKind::Servicing,
             Self::Settlement(_) => EntryKind::Settlement,
             Self::Governance(_) => EntryKind::Governance,
+        }
+    }
+
+    /// The credits that it absorbs; none where it stands in no account's lineage, or opens one.
+    pub fn absorbed(&self) -> Option<&[Credit]> {
+        match self {
+            Self::Chain(chain) => Some(&chain.endorsement.record().absorbed),
+            Self::Servicing(service) => Some(&service.servicing.record().absorbed),
+            Self::Opening(_) | Self::Issuance(_) | Self::Listing(_) | Self::Settlement(_) | Self::Governance(_) => None,
         }
     }
 

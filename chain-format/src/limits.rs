@@ -53,8 +53,12 @@ pub const SNAPSHOT_PART_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const ENTRY_BYTES_MAX: usize = 200 * 1024;
 /// Largest genesis file, in bytes.
 pub const GENESIS_BYTES_MAX: usize = 1024 * 1024;
-/// Largest bundle, in bytes.
-pub const BUNDLE_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Largest bundle, in bytes: a reader keeps little of it at a time.
+pub const BUNDLE_BYTES_MAX: u64 = 1 << 40;
+/// Largest head of a bundle, in bytes.
+pub const BUNDLE_HEAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest element of a bundle, in bytes: an entry with its framing.
+pub const BUNDLE_ELEMENT_BYTES_MAX: usize = ENTRY_BYTES_MAX + 64;
 
 /// Most members of one network.
 pub const MEMBERS_MAX: usize = 256;

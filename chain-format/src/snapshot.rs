@@ -196,9 +196,8 @@ impl Assembly {
         ensure(count == here, Rule::Proof, "snapshot.parts", count, here)?;
         let Manifest { head, trust, .. } = self.manifest;
         let header = &head.header;
-        let stands = Head { height: header.height, block: header.id(), time_ms: header.time_ms };
         // Own accounts that nothing moved yet need not be listed: membership says all of them, and the root covers them.
-        let ledger = Ledger::from_parts(self.registry, self.parts, stands);
+        let ledger = Ledger::from_parts(self.registry, self.parts, Head::of(header));
         same(Rule::Proof, "snapshot.accounts_root", &header.accounts_root, &ledger.root())?;
         Ok(Restored { head, trust, ledger, digests: self.digests, listings: self.listings })
     }

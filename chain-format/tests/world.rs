@@ -14,7 +14,7 @@ mod common;
 
 use common::{Order, Plan};
 use common::{View, World, amount, cash_of, instrument_of, price};
-use stemma_chain_format::bundle::{self, Verdict};
+use stemma_chain_format::bundle::{self, ProvedClaim, Verdict};
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::dealing::terms_are_met;
 use stemma_chain_format::error::Rule;
@@ -33,14 +33,25 @@ fn every_customers_bundle_verifies() {
     let world = World::traded();
     for name in ["alice", "bob", "carol"] {
         let account = world.customer(name).account;
-        let Verdict::Verified(proved) = bundle::verify(&world.bundle(account).encode(), &world.file) else {
-            panic!("{name}: {:?}", world.bundle(account).verify(&world.file));
-        };
         let stored = world.ledger.account(&account).unwrap();
-        assert_eq!(proved.account, stored.state);
-        assert_eq!(proved.waiting, stored.inbox.iter().cloned().collect::<Vec<_>>());
-        assert_eq!(proved.chains, stored.state.sequence);
-        assert_eq!((proved.height, proved.power), (world.ledger.head().height, (4, 4)));
+        let positions: Vec<_> = world.ledger.positions_of(&account).map(|(_, position)| position.clone()).collect();
+        let mut bundles = vec![(world.bundle(account), 0)];
+        bundles.extend([World::funded(), World::positioned(), world.clone()].map(|earlier| {
+            let sequence = earlier.ledger.account(&account).unwrap().state.sequence;
+            (world.bundle_from(account, &earlier), sequence)
+        }));
+        for (bundle, since) in bundles {
+            let proved = match bundle::verify(&bundle.encode(), &world.file) {
+                Verdict::Verified(proved) => proved,
+                other => panic!("{name}: {other:?}"),
+            };
+            let ProvedClaim::Lineage(derived, _) = &proved.claim else { panic!("a lineage") };
+            assert_eq!(derived.account, stored.state);
+            assert_eq!(derived.waiting, stored.inbox.iter().cloned().collect::<Vec<_>>());
+            assert_eq!(derived.positions, positions);
+            assert_eq!(derived.chains, stored.state.sequence - since);
+            assert_eq!((proved.checkpoint.height, proved.checkpoint.power), (world.ledger.head().height, (4, 4)));
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub use layers::{LayerError, Override, VARIABLE_PREFIX};
 
 /// Longest pause between two looks at a source of prices, in seconds.
 const POLL_S_MAX: u64 = 3_600;
+/// The fewest blocks that may be kept: each time some are forgotten, what every account holds is written anew.
+const KEEP_BLOCKS_MIN: u64 = 10;
 /// Longest time for a call of the back office, in milliseconds.
 const CALL_MS_MAX: u64 = 60_000;
 /// Longest time without calls of a back office that failed too often, in seconds.
@@ -243,6 +245,10 @@ fn check(config: &NodeConfig) -> Result<(), ConfigError> {
     }
     if let Some(otlp) = config.telemetry.otlp.as_ref().filter(|otlp| !is_address(otlp)) {
         return setting("telemetry.otlp", "an http:// or https:// address", format!("{otlp:?}"));
+    }
+    let kept = config.history.keep_blocks;
+    if kept != 0 && kept < KEEP_BLOCKS_MIN {
+        return setting("history.keep_blocks", "0, or at least 10", kept.to_string());
     }
     check_conditions(&config.institution.conditions)?;
     check_prices(&config.institution.prices)?;

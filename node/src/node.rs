@@ -12,6 +12,7 @@ mod event;
 mod exchange;
 mod governance;
 mod health;
+mod history;
 mod paths;
 mod perform;
 mod prices;
@@ -20,6 +21,7 @@ mod verifier;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use stemma_chain_format::hash::Link;
 use stemma_chain_format::member::MemberId;
@@ -168,6 +170,8 @@ pub struct Node {
     peers_wanted: watch::Sender<Vec<PeerConfig>>,
     /// The state of one moment, for who joins.
     snapshots: Arc<Snapshots>,
+    /// At which height there is something to do about old blocks.
+    history_due: Arc<AtomicU64>,
     /// Tells everybody else of the registry.
     registry: watch::Sender<Arc<Registry>>,
     /// Why the node ends, once it is to.
@@ -275,6 +279,7 @@ impl Node {
             asked_peers: 0,
             peers_wanted,
             snapshots,
+            history_due: Arc::default(),
             registry,
             ended: None,
             status,
@@ -366,6 +371,7 @@ impl Node {
         }
         if self.ticks.is_multiple_of(PROGRESS_TICKS) {
             self.tell_progress();
+            self.tend_history();
         }
         if self.ticks.is_multiple_of(ADDRESS_TICKS) {
             self.ask_addresses();

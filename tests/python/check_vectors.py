@@ -9,18 +9,18 @@ Exits with 0 where every verdict is the vector's, with 1 where one differs.
 import base64
 import json
 import sys
+from io import BytesIO
 from pathlib import Path
 
 from stemma_encoding import H, Broken, decode, derived, encode, keyed, need, same, verifies
 from stemma_governance import Cosigned, Registry
 from stemma_ledger import Ledger
-from stemma_records import AUDITOR, BANK, RECORDS, Signed, position, signed_bytes
+from stemma_records import AUDITOR, BANK, RECORDS, Signed, account_state, position, signed_bytes
 from stemma_block import (
     Entry, certified_header, prove_absent, prove_present, read_block, state_proof, verify_checkpoint, vote,
 )  # fmt: skip
-from stemma_verify import (
-    account_state, read_bundle, validate_endorsement, validate_entry, validate_request, verify_bundle,
-)  # fmt: skip
+from stemma_bundle import Bundle, verify_bundle
+from stemma_validation import validate_endorsement, validate_entry, validate_request
 
 
 class Judge:
@@ -60,6 +60,8 @@ class Judge:
             return root
         if step == "include":
             return self.include(data, given)
+        if kind == "bundle":
+            return self.bundle(data, step)
         read, found = self.read(kind, data)
         if step == "verify":
             self.verify(kind, found, given)
@@ -88,8 +90,6 @@ class Judge:
         if kind == "certified-header":
             found = decode(data, certified_header, "header", 2**20)
             return H(encode(keyed(found[0]))), found
-        if kind == "bundle":
-            return H(data), read_bundle(data)
         reader, bytes_max = {"account-state": (account_state, 82_432), "vote": (vote, 4096), "position": (position, 512)}[kind]
         decode(data, reader, kind, bytes_max)
         return H(data), data
@@ -99,8 +99,6 @@ class Judge:
             validate_entry(found, self.registry)
         elif kind == "certified-header":
             verify_checkpoint(*found, self.registry)
-        elif kind == "bundle":
-            verify_bundle(found, self.genesis)
         elif kind == "vote":
             key, signature = bytes.fromhex(given["key"]), bytes.fromhex(given["signature"])
             holds = verifies(key, signed_bytes("vote", key, found), signature)
@@ -169,6 +167,15 @@ class Judge:
         need(last == 0, "proof", "merkle.path", "a path as long as the tree is high", "shorter")
         same("proof", "merkle.path", root, found)
         return root
+
+    def bundle(self, data, step):
+        """Read to its end, or verified item by item."""
+        if step == "verify":
+            verify_bundle(BytesIO(data), self.genesis)
+        else:
+            for _ in Bundle(BytesIO(data)).elements():
+                pass
+        return H(data)
 
 
 def main(arguments):

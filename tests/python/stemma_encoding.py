@@ -114,6 +114,11 @@ def octets(value, place):
     return value
 
 
+def boolean(value, place):
+    need(type(value) is bool, "encoding", place, "a boolean", value)
+    return value
+
+
 def text(value, place):
     need(type(value) is str, "encoding", place, "a text", value)
     return value

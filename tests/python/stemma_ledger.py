@@ -6,7 +6,7 @@ from stemma_encoding import H, ZERO, derived, encode, keyed, need, same
 from stemma_dealing import waiting_key
 from stemma_records import CLOSED, ORDER_NAMES, RECLAIM, WAITING, WITHDRAW
 from stemma_block import CHAIN, GOVERNANCE, ISSUANCE, LISTING, OPENING, SERVICING, SETTLEMENT
-from stemma_verify import OWN_CREDIT, add, follow, opened, position_bytes, serve, settle, state_bytes
+from stemma_validation import OWN_CREDIT, add, follow, opened, position_bytes, serve, settle, state_bytes
 
 
 class Ledger:

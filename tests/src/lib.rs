@@ -13,6 +13,7 @@
 //! | [`collector`] | a collector of traces (OTLP over HTTP) |
 //! | [`command`] | `stemma-node`'s commands, run as an operator runs them |
 //! | [`governance`] | what members resolve, by the commands that their people type |
+//! | [`proof`] | what nodes prove of accounts, verified by both implementations |
 //! | [`python`] | the second implementation, where this machine can run it |
 //! | [`binaries`], [`slot`], [`ports`], [`wait`] | where programs lie, how many networks run at once, on which ports, and waiting |
 
@@ -38,6 +39,7 @@ pub mod network;
 pub mod ports;
 pub mod positions;
 pub mod process;
+pub mod proof;
 pub mod proxy;
 pub mod python;
 pub mod slot;

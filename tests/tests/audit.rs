@@ -29,16 +29,17 @@ async fn bundles_of_a_living_account() {
         alice.finish(&order).await;
     }
     let order = alice.sell(AAPL, 5);
-    alice.finish(&order).await;
+    let last = alice.finish(&order).await.chain.unwrap();
     let (files, genesis) = (network.scratch(), network.genesis_file());
 
-    let bundle = export(&alice, &files.join("alice.bundle"));
+    let bundle = export(&alice, &["--account", &alice.account.to_string()], &files.join("alice.bundle"));
     let (code, said) = verify(&bundle, &genesis);
     assert_eq!((code, &said["verdict"]), (VERIFIED, &Value::from("verified")), "{said}");
     let shown = alice.view().await;
     assert_eq!(said["total"], serde_json::to_value(&shown.total).unwrap());
     assert_eq!((&said["chains"], shown.sequence), (&Value::from(7), 7));
 
+    other_claims(&alice, files, &genesis, &last);
     let other = Folder::open(&files.join("other")).unwrap();
     other.make(("date,symbol,close\n", ""), &[], "").unwrap();
     let (code, said) = verify(&bundle, &other.genesis());
@@ -84,9 +85,31 @@ fn what_is_cut_or_longer_is_unreadable(bundle: &Path, genesis: &Path) {
     }
 }
 
-fn export(customer: &Customer, file: &Path) -> PathBuf {
+/// What an account holds without why, that there is none, and that a trade stands in its block.
+fn other_claims(alice: &Customer, files: &Path, genesis: &Path, trade: &str) {
+    let account = alice.account.to_string();
+    let nobody = "0".repeat(64);
+    let cases: [(&str, &[&str], &str, &str); 3] = [
+        ("holds", &["--account", &account, "--holdings"], "account", &account),
+        ("nobody", &["--account", &nobody, "--holdings"], "account", &nobody),
+        ("trade", &["--entry", trade], "entry", trade),
+    ];
+    for (name, what, field, subject) in cases {
+        let bundle = export(alice, what, &files.join(format!("{name}.bundle")));
+        let (code, said) = verify(&bundle, genesis);
+        assert_eq!((code, &said[field]), (VERIFIED, &Value::from(subject)), "{said}");
+        let python = python::find().map(Python);
+        assert!(python.as_ref().is_none_or(|python| python.verify(&bundle, genesis) == VERIFIED), "{name}");
+        if name != "nobody" {
+            // Another id that is none is as true.
+            every_changed_byte_is_found(&bundle, genesis, python.as_ref());
+        }
+    }
+}
+
+fn export(customer: &Customer, what: &[&str], file: &Path) -> PathBuf {
     let mut command = Command::new(&binaries().tool);
-    command.args(["audit", "export", "--node", customer.client.url(), "--account", &customer.account.to_string()]);
+    command.args(["audit", "export", "--node", customer.client.url()]).args(what);
     let run = command.arg("--out").arg(file).stdin(Stdio::null()).output().unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     file.to_owned()

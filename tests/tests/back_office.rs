@@ -412,7 +412,7 @@ async fn what_the_ledger_settles_is_told_once_however_the_back_office_behaves() 
     assert_eq!((fill.act.as_str(), release.act.as_str()), ("fill", "release"));
     let told = office.entries();
     assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!((told[0].event.as_str(), &told[0].key), ("settled", &fill.settlement));
+    assert_eq!((told[0].event.as_str(), Some(&told[0].key)), ("settled", fill.settlement.as_ref()));
     assert_eq!((told[0].quantity.as_deref(), told[0].price.as_deref()), (Some("80.1982"), Some("12.3456")));
 
     // Nothing is left to tell.

@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use stemma_chain_format::bundle::{self, Verdict};
 use stemma_keystore::{Purpose, ScryptCost, generate, passphrase, write_key_file};
 use stemma_node_api::types::RequestState;
 use stemma_tests::books::must_balance;
@@ -15,6 +14,7 @@ use stemma_tests::governance::{IDLE_MS, propose, reached, resolve, resolve_ahead
 use stemma_tests::network::{AAPL, IBM, Network, change_config};
 use stemma_tests::ports;
 use stemma_tests::process::Process;
+use stemma_tests::proof;
 use stemma_tests::wait::until;
 
 /// Three of the four members with a vote.
@@ -42,11 +42,8 @@ async fn must_trade(network: &Network, customer: &mut Customer, instrument: &str
     assert_eq!(found.state, RequestState::Committed, "{found:?}");
     let found = until("the auditor's proof", async || {
         let bytes = network.client("auditor").account_bundle(&customer.account.to_string()).await.ok()?;
-        match bundle::verify(&bytes, network.genesis()) {
-            Verdict::Verified(proved) if proved.account.counter >= customer.view().await.counter => Some(proved),
-            Verdict::Verified(_) => None,
-            other => panic!("{other:?}"),
-        }
+        let (derived, _) = proof::lineage(network, &bytes);
+        (derived.account.counter >= customer.view().await.counter).then_some(derived)
     })
     .await;
     assert!(found.chains > 0);

@@ -16,6 +16,7 @@ mod back_office;
 mod conditions;
 mod follow;
 mod governance;
+mod history;
 mod identity;
 mod in_flight;
 mod joining;

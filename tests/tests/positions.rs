@@ -2,11 +2,7 @@
 //! future puts up margin, is settled with each day's price, called and closed out. Nothing is made or lost, across kills too, and
 //! anyone proves it offline.
 
-use std::fs;
-use std::process::Command;
-
 use stemma_chain_format::amount::{Amount, Price};
-use stemma_chain_format::bundle::{self, Verdict};
 use stemma_chain_format::request::{Cancel, MarginPayment, Order, Side, Size};
 use stemma_node_api::ClientError;
 use stemma_node_api::catalogue::{DryRun, ListInstrument, TermsView};
@@ -17,7 +13,7 @@ use stemma_tests::books::{must_balance, parsed};
 use stemma_tests::customer::{Customer, trade_of};
 use stemma_tests::network::Network;
 use stemma_tests::positions::{FUTURE, NEXT, day, network};
-use stemma_tests::python;
+use stemma_tests::proof;
 use stemma_tests::wait::until;
 
 const BANKS: [&str; 2] = ["bank-a", "bank-b"];
@@ -87,18 +83,8 @@ async fn all_holds(network: &Network) {
         assert!(report.differences.is_empty(), "{report:?}");
     }
     for customer in network.customers() {
-        let bytes = customer.client.account_bundle(&customer.account.to_string()).await.unwrap();
-        let verdict = bundle::verify(&bytes, network.genesis());
-        let Verdict::Verified(proved) = verdict else { panic!("{verdict:?}") };
-        let shown = customer.view().await;
-        assert_eq!(proved.positions.len(), shown.positions.len());
-        if let Some(python) = python::find() {
-            let file = network.scratch().join(format!("{}.bundle", customer.account));
-            fs::write(&file, bytes).unwrap();
-            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/stemma_verify.py");
-            let run = Command::new(python).arg(script).arg(network.genesis_file()).arg(&file).output().unwrap();
-            assert!(run.status.success(), "{run:?}");
-        }
+        let (derived, _) = proof::proved(network, &customer.client, &customer.account).await;
+        assert_eq!(derived.positions.len(), customer.view().await.positions.len());
     }
 }
 

@@ -197,7 +197,7 @@ async fn trades(client: &Client, kept: &Kept) {
         assert_eq!(row.cash, format!("{}/USD", known.bank));
         let block = client.block(row.height).await.unwrap();
         assert_eq!((row.time.clone(), &row.day), (moment::show(block.time_ms), &row.time[..10].to_owned()));
-        assert_eq!(block.entries[row.index as usize], row.chain);
+        assert_eq!(block.entries.unwrap()[row.index as usize], row.chain);
         let day = days.entry((row.day.clone(), row.side.clone(), row.cash.clone())).or_default();
         *day = (day.0 + 1, day.1 + known.quantity, day.2 + known.fee);
     }

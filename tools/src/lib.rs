@@ -18,6 +18,7 @@
 //!    [`block_on`], those that need the home folder with `cli::home(global.home)?`.
 //! 3. A transcript in `tests/cmd/<name>.trycmd`.
 
+pub mod audit;
 pub mod cli;
 pub mod commands;
 pub mod customer;

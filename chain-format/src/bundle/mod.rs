@@ -1,121 +1,79 @@
 //! Bundles: one file that proves something offline, against the genesis file alone.
 //!
-//! An account bundle proves what an account holds at a certified block, and why: its whole lineage, every credit that it
-//! absorbed with the entry that gave it, what became of its positions, and their and the account's leaves under the certified root. The numbered steps of
-//! [`AccountBundle::verify`] are those of `spec/bundle.md`.
+//! What a bundle claims is true at a certified block: what an account held there, that there was none, that an entry stands in it; or a
+//! whole lineage, which tells why, from its opening record or from an earlier certified block on. The steps of verification are those of
+//! `spec/bundle.md`. A lineage is read element by element, so that what is kept does not grow with it:
+//!
+//! ```text
+//! Items (bytes → items) → Audit::begin (the head) → Audit::judge → Judged::check → Audit::follow → … → Audit::finish
+//! ```
 
-mod derive;
+mod credits;
+mod form;
+mod lineage;
+mod listings;
 mod read;
-
-use std::collections::{BTreeMap, BTreeSet};
-
-use minicbor::bytes::ByteVec;
+mod write;
 
 use crate::account::AccountState;
-use crate::cbor;
 use crate::certificate::CertifiedHeader;
-use crate::chain::{Chain, Entry};
-use crate::endorsement::Credit;
+use crate::chain::Entry;
 use crate::error::{Rule, Violation, ensure, same};
-use crate::execution::Posting;
 use crate::genesis::GenesisFile;
-use crate::hash::{AccountId, Digest, Link, NetworkId};
-use crate::instrument::InstrumentId;
-use crate::limits::BUNDLE_BYTES_MAX;
-use crate::lineage::Listed;
-use crate::merkle::SparseProof;
+use crate::hash::{AccountId, BlockId};
+use crate::merkle;
 use crate::position::Position;
-use crate::servicing::Act;
+use crate::registry::Registry;
 use crate::trust::{Trust, TrustStep};
-use crate::validate::VerifiedEntry;
+use crate::validate::{self, VerifiedEntry};
+pub use form::{Anchor, BUNDLE_VERSION, Bundle, Claim, Element, Head, HeldPosition, Holding, Items};
+use lineage::Derivation;
+pub use lineage::Derived;
+pub use listings::{NeededListing, listings_needed};
 use read::Reader;
+pub use read::{Checked, Judged};
+pub use write::{Arrangement, Records};
 
-/// The version of the bundle's form.
-pub const BUNDLE_VERSION: u32 = 2;
-
-/// Everything that proves one account's holdings.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
-#[cbor(map)]
-pub struct AccountBundle {
-    /// Version of this form; 2.
-    #[n(0)]
-    pub version: u32,
-    /// The network.
-    #[n(1)]
-    pub network: NetworkId,
-    /// The certified block under whose root the account stands.
-    #[n(2)]
-    pub checkpoint: CertifiedHeader,
-    /// The account's leaf.
-    #[n(3)]
-    pub account: AccountState,
-    /// The leaf's path to the checkpoint's root.
-    #[n(4)]
-    pub proof: SparseProof,
-    /// The lineage: the opening record, then every chain and servicing record, in order.
-    #[n(5)]
-    pub lineage: Vec<ByteVec>,
-    /// Every credit that the account ever received, in order.
-    #[n(6)]
-    pub credits: Vec<Credit>,
-    /// The entries that gave the credits, each once, in the order of first use.
-    #[n(7)]
-    pub sources: Vec<ByteVec>,
-    /// The listings that executions and settlements name and those of the cash that paid, each once, in the order of first use; of one
-    /// entry, the instrument's first. A settlement comes right after the entry that it stands on.
-    #[n(8)]
-    pub listings: Vec<ByteVec>,
-    /// Every settlement of the account's positions, in the order of the ledger; those that gave credits stand here and not among the
-    /// sources.
-    #[n(9)]
-    pub settlements: Vec<ByteVec>,
-    /// The positions that the account has at the checkpoint, in the order of their keys.
-    #[n(10)]
-    pub positions: Vec<HeldPosition>,
-    /// How the registry came from the genesis' to that of the checkpoint: one step for each block before it that holds governance
-    /// records.
-    #[n(11)]
-    pub trust: Vec<TrustStep>,
-}
-
-/// A position under the checkpoint's root.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
-#[cbor(map)]
-pub struct HeldPosition {
-    /// Its key.
-    #[n(0)]
-    pub key: AccountId,
-    /// Its leaf.
-    #[n(1)]
-    pub position: Position,
-    /// The leaf's path to the checkpoint's root.
-    #[n(2)]
-    pub proof: SparseProof,
-}
+/// Elements whose signatures are checked in one batch: from some hundreds of signatures on, more save little.
+pub const BATCH_ELEMENTS: usize = 256;
 
 /// What a verified bundle proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proved {
-    /// The account's state at the checkpoint.
-    pub account: AccountState,
-    /// The credits that wait in its inbox there.
-    pub waiting: Vec<Credit>,
-    /// Its positions there, in the order of their keys.
-    pub positions: Vec<Position>,
-    /// Chains and servicing records in its lineage.
-    pub chains: u64,
+    /// What is claimed, and is so.
+    pub claim: ProvedClaim,
+    /// The block at which it is.
+    pub checkpoint: ProvedBlock,
     /// Signatures that were checked.
     pub signatures: u64,
-    /// The checkpoint's height.
+    /// Blocks with governance records through which trust was followed.
+    pub trust_steps: u64,
+}
+
+/// A claim that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProvedClaim {
+    /// What an account held and why; from the block given, or from its opening on.
+    Lineage(Box<Derived>, Option<ProvedBlock>),
+    /// What an account held, and its positions in the order of their keys.
+    Holdings(Box<AccountState>, Vec<Position>),
+    /// There was no such account.
+    Absence(AccountId),
+    /// The entry stands in the block.
+    Entry(Box<VerifiedEntry>),
+}
+
+/// A block that is final.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvedBlock {
+    /// Its height.
     pub height: u64,
-    /// The checkpoint's time in Unix milliseconds.
+    /// Its time in Unix milliseconds.
     pub time_ms: u64,
-    /// The checkpoint's block.
-    pub block: crate::hash::BlockId,
-    /// The voting power that signed the checkpoint, and the total.
+    /// Its id.
+    pub block: BlockId,
+    /// The voting power that signed it, and the total.
     pub power: (u64, u64),
-    /// The listings of the instruments traded, for showing amounts.
-    pub listings: Vec<Listed>,
 }
 
 /// The verdict on a bundle.
@@ -131,217 +89,195 @@ pub enum Verdict {
 
 /// Reads and verifies a bundle against a genesis file.
 pub fn verify(bytes: &[u8], genesis: &GenesisFile) -> Verdict {
-    let bundle = match AccountBundle::decode(bytes) {
-        Ok(bundle) => bundle,
+    let mut items = Items::new();
+    items.push(bytes);
+    let mut next = || items.take_or_end();
+    let empty = || Violation::new(Rule::Encoding, "bundle", "a head", "an empty file");
+    let head = match next().and_then(|item| item.ok_or_else(empty)).and_then(|item| Head::decode(&item)) {
+        Ok(head) => head,
         Err(violation) => return Verdict::Unreadable(violation),
     };
-    match bundle.verify(genesis) {
+    let mut audit = match Audit::begin(head, genesis) {
+        Ok(audit) => audit,
+        Err(violation) => return Verdict::Refuted(violation),
+    };
+    loop {
+        // What cannot be read comes after what was read before it.
+        let (mut elements, mut unreadable) = (Vec::new(), None);
+        while elements.len() < BATCH_ELEMENTS && unreadable.is_none() {
+            match next().and_then(|item| item.map(|item| Element::decode(&item)).transpose()) {
+                Ok(Some(element)) => elements.push(element),
+                Ok(None) => break,
+                Err(violation) => unreadable = Some(violation),
+            }
+        }
+        let is_last = elements.len() < BATCH_ELEMENTS;
+        let judged = match audit.judge(elements) {
+            Ok(judged) => judged,
+            Err(violation) => return Verdict::Unreadable(violation),
+        };
+        match (audit.follow(judged.check()), unreadable) {
+            (Err(violation), _) => return Verdict::Refuted(violation),
+            (Ok(()), Some(violation)) => return Verdict::Unreadable(violation),
+            (Ok(()), None) if is_last => break,
+            (Ok(()), None) => {}
+        }
+    }
+    match audit.finish() {
         Ok(proved) => Verdict::Verified(Box::new(proved)),
         Err(violation) => Verdict::Refuted(violation),
     }
 }
 
-impl AccountBundle {
-    /// The file's bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        cbor::encode(self)
-    }
+/// A bundle that is being verified.
+#[derive(Debug)]
+pub struct Audit {
+    checkpoint: ProvedBlock,
+    trust_steps: u64,
+    signatures: u64,
+    claim: Claimed,
+}
 
-    /// Reads a bundle.
+#[derive(Debug)]
+enum Claimed {
+    Lineage(Box<(Reader, Derivation)>, Option<ProvedBlock>),
+    /// What has no elements is proved by its head.
+    Other(ProvedClaim),
+}
+
+impl Audit {
+    /// Verifies a head: network, trust, checkpoint, and what of its claim stands under the checkpoint's roots.
     ///
     /// # Errors
-    /// Not the one encoding, or another version.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
-        let bundle: Self = cbor::decode(bytes, "bundle", BUNDLE_BYTES_MAX)?;
-        same(Rule::Encoding, "bundle.version", &BUNDLE_VERSION, &bundle.version)?;
-        Ok(bundle)
-    }
-
-    /// Verifies every step.
-    ///
-    /// # Errors
-    /// The first step that fails, with the place in the bundle.
-    pub fn verify(&self, genesis: &GenesisFile) -> Result<Proved, Violation> {
-        // 1. The bundle and its checkpoint are of the genesis' network.
-        same(Rule::Network, "bundle.network", &genesis.network(), &self.network)?;
-        let header = &self.checkpoint.header;
-        same(Rule::Network, "checkpoint.network", &genesis.network(), &header.network)?;
-        // 2. Each change of the registry up to the checkpoint was certified by the validators before it; those of the checkpoint's height
-        //    certified the checkpoint.
-        let trust = self.trusted(genesis)?;
-        let power = trust.certify(&self.checkpoint).map_err(|v| v.within("checkpoint"))?;
-        // 3. The account's leaf stands under the checkpoint's root.
-        let leaf = cbor::encode(&self.account);
-        self.proof.verify_present(&header.accounts_root, &self.account.account, &leaf)?;
-        // 4. Every entry is well formed, keeps its rules, and is signed by whom it must be.
-        let (registries, last) = (trust.up_to(header.height), trust.at(header.height));
-        let mut reader = Reader { registries, last, signatures: self.certificate_signatures() };
-        let chain = reader.entries(&self.lineage, "lineage", true)?;
-        let sources = reader.entries(&self.sources, "sources", false)?;
-        let listings = reader.entries(&self.listings, "listings", false)?;
-        let settlements = reader.entries(&self.settlements, "settlements", true)?;
-        let signatures = reader.signatures;
-        // 5. Each credit is a posting of the entry that it names, and all of them give the leaf's digest.
-        self.credits_hold(&sources, &settlements)?;
-        // 6. Each entry follows the one before, each settlement the entry that it stands on, from the opening record to exactly the
-        //    leaf's state and the positions under the root.
-        let listings = listed(&listings)?;
-        let (state, positions) = derive::derive(self, &chain, &settlements, &listings)?;
-        self.positions_hold(&positions, &header.accounts_root)?;
-        state.holdings.must_equal(&self.account.holdings, "account.holdings")?;
-        let equal = state == self.account;
-        ensure(equal, Rule::Holdings, "account", describe(&state), describe(&self.account))?;
-        let absorbed = usize::try_from(state.credits_absorbed).unwrap_or(usize::MAX);
-        Ok(Proved {
-            waiting: self.credits.get(absorbed..).unwrap_or_default().to_vec(),
-            positions: positions.into_values().collect(),
-            chains: state.sequence,
-            account: state,
-            signatures,
-            height: header.height,
-            time_ms: header.time_ms,
-            block: header.id(),
-            power,
-            listings,
-        })
-    }
-
-    /// Follows the registry from the genesis to the checkpoint.
-    fn trusted(&self, genesis: &GenesisFile) -> Result<Trust, Violation> {
-        let mut trust = Trust::from_genesis(genesis);
-        for (index, step) in self.trust.iter().enumerate() {
-            let place = format!("trust[{index}]");
-            let (last, found) = (self.checkpoint.header.height, step.header.header.height);
-            let expected = format!("at most the checkpoint's, {last}");
-            ensure(found <= last, Rule::Certificate, &format!("{place}.header.height"), expected, found)?;
-            trust.follow(step).map_err(|v| v.within(&place))?;
-        }
-        Ok(trust)
-    }
-
-    /// The signatures of all certificates, and of the governance records that trust follows.
-    fn certificate_signatures(&self) -> u64 {
-        let certified = |header: &CertifiedHeader| header.certificate.signatures.len() as u64;
-        let resolved = |step: &TrustStep| {
-            let records = step.records.iter().filter_map(|bytes| Entry::decode(bytes).ok());
-            records.fold(certified(&step.header), |sum, entry| sum.saturating_add(entry.signers().len() as u64))
-        };
-        self.trust.iter().map(resolved).fold(certified(&self.checkpoint), u64::saturating_add)
-    }
-
-    fn credits_hold(&self, sources: &[VerifiedEntry], settlements: &[VerifiedEntry]) -> Result<(), Violation> {
-        let own: BTreeSet<Link> = settlements.iter().map(VerifiedEntry::id).collect();
-        let by_id: BTreeMap<Link, &VerifiedEntry> = sources.iter().chain(settlements).map(|s| (s.id(), s)).collect();
-        let mut used = BTreeSet::new();
-        let mut first_uses = Vec::with_capacity(sources.len());
-        let mut digest = Digest([0; 32]);
-        for (index, credit) in self.credits.iter().enumerate() {
-            let place = format!("credits[{index}]");
-            let source = by_id
-                .get(&credit.source)
-                .ok_or_else(|| Violation::new(Rule::Credit, &place, "its source among the bundle's", credit.source))?;
-            let given = given(source.entry(), credit.index, &self.account.account);
-            let holds = given == Some((&credit.instrument, credit.amount));
-            let expected = given.map_or("no such posting".to_owned(), |(i, a)| format!("{a} {i}"));
-            let found = format!("{} {}", credit.amount, credit.instrument);
-            ensure(holds, Rule::Credit, &place, expected, found)?;
-            if !own.contains(&credit.source) && used.insert(credit.source) {
-                first_uses.push(credit.source);
+    /// The first step that fails, with the place.
+    pub fn begin(head: Head, genesis: &GenesisFile) -> Result<Self, Violation> {
+        same(Rule::Network, "bundle.network", &genesis.network(), &head.network)?;
+        let checkpoint = &head.checkpoint;
+        same(Rule::Network, "checkpoint.network", &genesis.network(), &checkpoint.header.network)?;
+        let trust = trusted(&head, genesis)?;
+        let block = certified(&trust, checkpoint).map_err(|v| v.within("checkpoint"))?;
+        let mut signatures = certificate_signatures(&head);
+        let claim = match head.claim {
+            Claim::Lineage(holding) => {
+                holding.stands_under(&checkpoint.header.accounts_root)?;
+                let reader = Reader::new(registries(&trust, block.height), 0);
+                Claimed::Lineage(Box::new((reader, Derivation::from_opening(*holding))), None)
             }
-            digest = credit.chained(&digest);
-        }
-        let in_order = first_uses.into_iter().eq(sources.iter().map(VerifiedEntry::id));
-        ensure(in_order, Rule::Credit, "sources", "each credit's source once, in the order of first use", "others")?;
-        same(Rule::Credit, "account.credits_digest", &self.account.credits_digest, &digest)?;
-        let received = self.credits.len() as u64;
-        same(Rule::Credit, "account.credits_received", &self.account.credits_received, &received)
-    }
-
-    /// The positions that the account is left with are just those that the bundle shows under the checkpoint's root.
-    fn positions_hold(&self, derived: &BTreeMap<AccountId, Position>, root: &Digest) -> Result<(), Violation> {
-        let (count, expected) = (self.positions.len(), derived.len());
-        ensure(count == expected, Rule::Holdings, "positions", expected, count)?;
-        for (index, (held, (key, position))) in self.positions.iter().zip(derived).enumerate() {
-            let place = format!("positions[{index}]");
-            same(Rule::Holdings, &format!("{place}.key"), key, &held.key)?;
-            let equal = *position == held.position;
-            let told = |position: &Position| format!("{:?} at {}", position.state, position.head);
-            ensure(equal, Rule::Holdings, &format!("{place}.position"), told(position), told(&held.position))?;
-            let leaf = cbor::encode(&held.position);
-            held.proof.verify_present(root, key, &leaf).map_err(|v| v.within(&place))?;
-        }
-        Ok(())
-    }
-}
-
-fn listed(entries: &[VerifiedEntry]) -> Result<Vec<Listed>, Violation> {
-    let listings = entries.iter().map(|entry| {
-        let Entry::Listing(listing) = entry.entry() else {
-            let found = entry.entry().kind().as_str();
-            return Err(Violation::new(Rule::Listing, "listings", "listing records", found));
+            Claim::LineageFrom(holding, anchor) => {
+                holding.stands_under(&checkpoint.header.accounts_root)?;
+                let from = anchored(&trust, &block, &holding, &anchor).map_err(|v| v.within("anchor"))?;
+                signatures = signatures.saturating_add(anchor.header.certificate.signatures.len() as u64);
+                let base = trust.up_to(from.height.saturating_add(1)).len().saturating_sub(1);
+                let reader = Reader::new(registries(&trust, block.height), base);
+                let derivation = Derivation::from_anchor(*holding, &anchor).map_err(|v| v.within("anchor"))?;
+                Claimed::Lineage(Box::new((reader, derivation)), Some(from))
+            }
+            Claim::Holdings(holding) => {
+                holding.stands_under(&checkpoint.header.accounts_root)?;
+                let Holding { account, positions, .. } = *holding;
+                let positions = positions.into_iter().map(|held| held.position).collect();
+                Claimed::Other(ProvedClaim::Holdings(Box::new(account), positions))
+            }
+            Claim::Absence(account, proof) => {
+                proof.verify_absent(&checkpoint.header.accounts_root, &account)?;
+                Claimed::Other(ProvedClaim::Absence(account))
+            }
+            Claim::Entry(bytes, path) => {
+                let entry = Entry::decode(&bytes).map_err(|v| v.within("entry"))?;
+                signatures = signatures.saturating_add(entry.signers().len() as u64);
+                let entry = validate::verify_entry(entry, trust.at(block.height)).map_err(|v| v.within("entry"))?;
+                let (leaf, root) = (merkle::leaf_hash(&entry.id().0), &checkpoint.header.entries_root);
+                merkle::verify_sided(&leaf, &path, root)?;
+                Claimed::Other(ProvedClaim::Entry(Box::new(entry)))
+            }
         };
-        Ok(Listed { link: entry.id(), listing: listing.record().clone() })
-    });
-    listings.collect()
-}
+        Ok(Self { checkpoint: block, trust_steps: head.trust.len() as u64, signatures, claim })
+    }
 
-/// A listing that an entry of a lineage needs to be read and checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NeededListing<'e> {
-    /// The listing that an execution names.
-    Named(Link),
-    /// A listing of this cash, which has but one.
-    Of(&'e InstrumentId),
-}
-
-/// The listings that an entry of a lineage needs, the traded instrument's first; the cash's so that a reader knows what a unit of it
-/// is.
-pub fn listings_needed(entry: &Entry) -> Vec<NeededListing<'_>> {
-    match entry {
-        Entry::Chain(chain) => {
-            let Chain { request, execution, .. } = chain.as_ref();
-            let (named, cash) = (execution.record().listing, request.record().order.cash());
-            vec![NeededListing::Named(named), NeededListing::Of(cash)]
+    /// Judges the elements that come next, but not their signatures.
+    ///
+    /// # Errors
+    /// [`Rule::Encoding`] where the claim has no elements: the file is unreadable. What is wrong with one of them, [`Self::follow`] says, in their order.
+    pub fn judge(&mut self, elements: Vec<Element>) -> Result<Judged, Violation> {
+        match &mut self.claim {
+            Claimed::Lineage(lineage, _) => Ok(lineage.0.judge(elements)),
+            Claimed::Other(_) if elements.is_empty() => Ok(Judged::default()),
+            Claimed::Other(_) => {
+                let expected = "nothing after the head: only a lineage has elements";
+                Err(Violation::new(Rule::Encoding, "elements[0]", expected, "an element"))
+            }
         }
-        Entry::Settlement(settlement) => vec![NeededListing::Named(settlement.record().listing)],
-        Entry::Servicing(service) => match &service.servicing.record().act {
-            Act::Withdraw(instrument, _) => vec![NeededListing::Of(instrument)],
-            _ => Vec::new(),
-        },
-        Entry::Opening(_) | Entry::Issuance(_) | Entry::Listing(_) | Entry::Governance(_) => Vec::new(),
+    }
+
+    /// Follows elements that were judged and checked, in the order in which they were judged.
+    ///
+    /// # Errors
+    /// The first step that fails, with the place.
+    pub fn follow(&mut self, checked: Checked) -> Result<(), Violation> {
+        match &mut self.claim {
+            Claimed::Lineage(lineage, _) => lineage.1.follow(checked),
+            Claimed::Other(_) => Ok(()),
+        }
+    }
+
+    /// The bundle ends here.
+    ///
+    /// # Errors
+    /// The first step that fails.
+    pub fn finish(self) -> Result<Proved, Violation> {
+        let Self { checkpoint, trust_steps, signatures, claim } = self;
+        let (claim, more) = match claim {
+            Claimed::Lineage(lineage, from) => {
+                let (reader, derivation) = *lineage;
+                (ProvedClaim::Lineage(Box::new(derivation.finish()?), from), reader.signatures)
+            }
+            Claimed::Other(claim) => (claim, 0),
+        };
+        Ok(Proved { claim, checkpoint, signatures: signatures.saturating_add(more), trust_steps })
     }
 }
 
-/// What an entry gives an account at an index.
-fn given<'e>(entry: &'e Entry, index: u32, account: &AccountId) -> Option<(&'e InstrumentId, crate::amount::Amount)> {
-    let index = usize::try_from(index).ok()?;
-    match entry {
-        Entry::Chain(chain) => posted(&chain.execution.record().postings, index, account),
-        Entry::Settlement(settlement) => posted(&settlement.record().postings, index, account),
-        Entry::Issuance(issuance) => {
-            let credit = issuance.record().credits.get(index)?;
-            let own = credit.account == *account;
-            own.then_some((&issuance.record().instrument, credit.amount))
-        }
-        Entry::Opening(_) | Entry::Listing(_) | Entry::Servicing(_) | Entry::Governance(_) => None,
+/// Follows the registry from the genesis to the checkpoint.
+fn trusted(head: &Head, genesis: &GenesisFile) -> Result<Trust, Violation> {
+    let mut trust = Trust::from_genesis(genesis);
+    for (index, step) in head.trust.iter().enumerate() {
+        let place = format!("trust[{index}]");
+        let (last, found) = (head.checkpoint.header.height, step.header.header.height);
+        let expected = format!("at most the checkpoint's, {last}");
+        ensure(found <= last, Rule::Certificate, &format!("{place}.header.height"), expected, found)?;
+        trust.follow(step).map_err(|v| v.within(&place))?;
     }
+    Ok(trust)
 }
 
-fn posted<'e>(
-    postings: &'e [Posting],
-    index: usize,
-    account: &AccountId,
-) -> Option<(&'e InstrumentId, crate::amount::Amount)> {
-    let posting = postings.get(index)?;
-    let own = posting.account == *account && posting.amount.is_positive();
-    own.then_some((&posting.instrument, posting.amount))
+fn certified(trust: &Trust, header: &CertifiedHeader) -> Result<ProvedBlock, Violation> {
+    let power = trust.certify(header)?;
+    let header = &header.header;
+    Ok(ProvedBlock { height: header.height, time_ms: header.time_ms, block: header.id(), power })
 }
 
-fn describe(state: &AccountState) -> String {
-    let AccountState { bank, key, sequence, head, counter, credits_absorbed, status, credit, positions, .. } = state;
-    let key = key.map_or("revoked".to_owned(), |key| key.to_string());
-    format!(
-        "bank {bank}, key {key}, sequence {sequence}, head {head}, counter {counter}, {credits_absorbed} credits absorbed, \
-         {status}, credit {credit}, {positions} positions"
-    )
+/// The registries that were in force up to a height, the genesis' first.
+fn registries(trust: &Trust, height: u64) -> Vec<Registry> {
+    trust.up_to(height).iter().map(|(_, registry)| registry.clone()).collect()
+}
+
+/// The anchor is certified, not after the checkpoint, and of the claim's account.
+fn anchored(trust: &Trust, last: &ProvedBlock, holding: &Holding, anchor: &Anchor) -> Result<ProvedBlock, Violation> {
+    let found = anchor.header.header.height;
+    let expected = format!("at most the checkpoint's, {}", last.height);
+    ensure(found <= last.height, Rule::Certificate, "header.height", expected, found)?;
+    let from = certified(trust, &anchor.header).map_err(|v| v.within("header"))?;
+    anchor.holding.stands_under(&anchor.header.header.accounts_root)?;
+    same(Rule::Account, "account", &holding.account.account, &anchor.holding.account.account)?;
+    Ok(from)
+}
+
+/// The signatures of all certificates but an anchor's, and of the governance records that trust follows.
+fn certificate_signatures(head: &Head) -> u64 {
+    let certified = |header: &CertifiedHeader| header.certificate.signatures.len() as u64;
+    let resolved = |step: &TrustStep| {
+        let records = step.records.iter().filter_map(|bytes| Entry::decode(bytes).ok());
+        records.fold(certified(&step.header), |sum, entry| sum.saturating_add(entry.signers().len() as u64))
+    };
+    head.trust.iter().map(resolved).fold(certified(&head.checkpoint), u64::saturating_add)
 }

@@ -1,61 +1,120 @@
-//! The entries of a bundle, each by the registry under which it was committed.
+//! The elements of a bundle on their way: each entry judged by the registry under which it was committed, then all signatures in one
+//! batch.
 
 use minicbor::bytes::ByteVec;
 
+use super::form::Element;
 use crate::chain::Entry;
+use crate::endorsement::Credit;
 use crate::error::Violation;
+use crate::hash::AccountId;
 use crate::registry::Registry;
-use crate::validate::{VerifiedEntry, rules_hold, verify_each};
+use crate::validate::{Unsigned, VerifiedEntry, verify_signatures};
 
-/// Reads lists of entries, and counts signatures.
-pub(super) struct Reader<'t> {
-    /// The registries that were in force up to the checkpoint, the genesis' first.
-    pub registries: &'t [(u64, Registry)],
-    /// The last of them.
-    pub last: &'t Registry,
+/// What an entry is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Listing,
+    Source,
+    Entry,
+    Settlement,
+}
+
+/// Judges entries, and counts signatures.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// The registries that were in force up to the checkpoint, the genesis' first. There is at least one.
+    registries: Vec<Registry>,
+    /// The first of them that may be in force where the lineage begins.
+    base: usize,
+    /// That of the last lineage entry; of the last element that a settlement may stand on.
+    since: usize,
+    since_run: usize,
+    /// The position whose settlements come, where none of the lineage's entries came yet.
+    first_run: Option<AccountId>,
+    began: bool,
     /// Signatures so far.
     pub signatures: u64,
 }
 
-impl<'t> Reader<'t> {
-    /// All entries of one list: read first, then verified in one batch. Which registry was in force when an entry was committed, no record
-    /// says: it is the first under which the entry holds, in a lineage from that of the entry before on.
-    pub(super) fn entries(
-        &mut self,
-        raw: &[ByteVec],
-        place: &str,
-        in_order: bool,
-    ) -> Result<Vec<VerifiedEntry>, Violation> {
-        let mut entries = Vec::with_capacity(raw.len());
-        for (index, bytes) in raw.iter().enumerate() {
-            let entry = Entry::decode(bytes).map_err(|v| v.within(format!("{place}[{index}]")))?;
-            self.signatures = self.signatures.saturating_add(entry.signers().len() as u64);
-            entries.push(entry);
-        }
-        let mut since = 0;
-        let mut judged = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let registry = self.registry_of(&entry, &mut since);
-            if !in_order {
-                since = 0;
-            }
-            judged.push((entry, registry));
-        }
-        let verdicts = verify_each(judged).into_iter().enumerate();
-        verdicts.map(|(i, verdict)| verdict.map_err(|v| v.within(format!("{place}[{i}]")))).collect()
+/// Elements whose rules are judged, but not their signatures.
+#[derive(Debug, Default)]
+pub struct Judged {
+    steps: Vec<Step<()>>,
+    entries: Vec<Result<Unsigned, Violation>>,
+}
+
+/// Elements of which all is judged that can be by themselves.
+#[derive(Debug)]
+pub struct Checked {
+    pub(super) steps: Vec<Step<Result<VerifiedEntry, Violation>>>,
+}
+
+/// One element on its way.
+#[derive(Debug)]
+pub(super) enum Step<T> {
+    Entry(Part, T),
+    Waiting(Credit),
+}
+
+impl Judged {
+    /// Checks all signatures in one batch. It needs nothing else, so several batches can be checked side by side.
+    #[must_use]
+    pub fn check(self) -> Checked {
+        let mut verdicts = verify_signatures(self.entries).into_iter();
+        let steps = self.steps.into_iter().filter_map(|step| match step {
+            Step::Entry(part, ()) => verdicts.next().map(|verdict| Step::Entry(part, verdict)),
+            Step::Waiting(credit) => Some(Step::Waiting(credit)),
+        });
+        Checked { steps: steps.collect() }
+    }
+}
+
+impl Reader {
+    /// Before the first element of a lineage that begins under one of the registries.
+    pub(super) fn new(registries: Vec<Registry>, base: usize) -> Self {
+        Self { registries, base, since: base, since_run: base, first_run: None, began: false, signatures: 0 }
     }
 
-    /// The first registry from a place on under which an entry holds; where there is none, the last, which then says why.
-    fn registry_of(&self, entry: &Entry, since: &mut usize) -> &'t Registry {
-        let known = self.registries.iter().enumerate().skip(*since);
-        let found =
-            known.map(|(at, (_, registry))| (at, registry)).find(|(_, registry)| rules_hold(entry, registry).is_ok());
-        match found {
-            Some((at, registry)) => {
-                *since = at;
-                registry
-            }
-            None => self.last,
+    /// Judges elements in their order.
+    pub(super) fn judge(&mut self, elements: Vec<Element>) -> Judged {
+        let mut judged = Judged { steps: Vec::with_capacity(elements.len()), entries: Vec::new() };
+        for element in elements {
+            let (part, bytes) = match element {
+                Element::Listing(bytes) => (Part::Listing, bytes),
+                Element::Source(bytes) => (Part::Source, bytes),
+                Element::Entry(bytes) => (Part::Entry, bytes),
+                Element::Settlement(bytes) => (Part::Settlement, bytes),
+                Element::Waiting(credit) => {
+                    judged.steps.push(Step::Waiting(credit));
+                    continue;
+                }
+            };
+            judged.steps.push(Step::Entry(part, ()));
+            judged.entries.push(self.entry(part, &bytes));
         }
+        judged
+    }
+
+    fn entry(&mut self, part: Part, bytes: &ByteVec) -> Result<Unsigned, Violation> {
+        let entry = Entry::decode(bytes)?;
+        self.signatures = self.signatures.saturating_add(entry.signers().len() as u64);
+        let since = match (part, &entry) {
+            (Part::Listing | Part::Source, _) => 0,
+            (Part::Entry, _) => self.since,
+            (Part::Settlement, Entry::Settlement(settlement)) if !self.began => {
+                let position = settlement.record().position;
+                let goes_on = self.first_run.replace(position) == Some(position);
+                if goes_on { self.since_run } else { self.base }
+            }
+            (Part::Settlement, _) => self.since_run,
+        };
+        let (judged, at) = Unsigned::judge_by_first(entry, &self.registries, since);
+        match part {
+            Part::Listing | Part::Source => {}
+            Part::Entry => (self.since, self.since_run, self.began) = (at, at, true),
+            Part::Settlement => self.since_run = at,
+        }
+        judged
     }
 }

@@ -43,6 +43,13 @@ pub struct Head {
     pub time_ms: u64,
 }
 
+impl Head {
+    /// Where a header's block stands.
+    pub fn of(header: &Header) -> Self {
+        Self { height: header.height, block: header.id(), time_ms: header.time_ms }
+    }
+}
+
 /// What a ledger is stored as.
 #[derive(Debug, Clone, Default)]
 pub struct Parts {
@@ -285,6 +292,6 @@ impl Ledger {
         } else {
             self.registry = changes.registry;
         }
-        self.head = Head { height: header.height, block: header.id(), time_ms: header.time_ms };
+        self.head = Head::of(header);
     }
 }

@@ -79,6 +79,52 @@ pub fn inclusion_path(leaves: &[Digest], index: usize) -> Option<Vec<Digest>> {
     Some(path)
 }
 
+/// One step of a path that says on which side its sibling stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct SidedStep {
+    /// The sibling is the left one of the two.
+    #[n(0)]
+    pub is_left: bool,
+    /// The sibling's hash.
+    #[n(1)]
+    pub sibling: Digest,
+}
+
+/// [`inclusion_path`] with the sides: a root does not tell how many leaves it has, so an index proves nothing by itself, but which
+/// sibling stands on which side the root does fix.
+pub fn sided_path(leaves: &[Digest], index: usize) -> Option<Vec<SidedStep>> {
+    let (mut at, mut size) = (index, leaves.len());
+    let steps = inclusion_path(leaves, index)?.into_iter().map(|sibling| {
+        // A last leaf without a neighbour at its height goes up as it is.
+        while size > 1 && at & 1 == 0 && at.saturating_add(1) == size {
+            (at, size) = (at >> 1, size.div_ceil(2));
+        }
+        let is_left = at & 1 == 1;
+        (at, size) = (at >> 1, size.div_ceil(2));
+        SidedStep { is_left, sibling }
+    });
+    Some(steps.collect())
+}
+
+/// Checks a path with sides.
+///
+/// # Errors
+/// [`Rule::Proof`] where it is longer than 64 steps, or does not lead from the leaf to the root.
+pub fn verify_sided(leaf: &Digest, path: &[SidedStep], root: &Digest) -> Result<(), Violation> {
+    const STEPS_MAX: usize = 64;
+    if path.len() > STEPS_MAX {
+        return Err(wrong("at most 64 steps", path.len()));
+    }
+    let hash =
+        path.iter().fold(
+            *leaf,
+            |hash, SidedStep { is_left, sibling }| {
+                if *is_left { node::<Blake3>(sibling, &hash) } else { node::<Blake3>(&hash, sibling) }
+            },
+        );
+    if hash == *root { Ok(()) } else { Err(wrong(&root.to_string(), hash)) }
+}
+
 fn wrong(expected: &str, found: impl std::fmt::Display) -> Violation {
     Violation::new(Rule::Proof, "merkle.path", expected, found)
 }
@@ -172,4 +218,28 @@ pub fn verify_consistency<H: TreeHash>(
         return Err(wrong(&larger_root.to_string(), large));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sided_path_leads_from_its_leaf_alone() {
+        for size in 1..40_u8 {
+            let leaves: Vec<Digest> = (0..size).map(|n| leaf_hash(&[n])).collect();
+            let root = root(&leaves);
+            for index in 0..leaves.len() {
+                let path = sided_path(&leaves, index).unwrap();
+                for (other, leaf) in leaves.iter().enumerate() {
+                    assert_eq!(
+                        verify_sided(leaf, &path, &root).is_ok(),
+                        other == index,
+                        "{other} by {index} of {size}"
+                    );
+                }
+            }
+            assert_eq!(sided_path(&leaves, leaves.len()), None);
+        }
+    }
 }

@@ -3,5 +3,8 @@
 mod log;
 mod sparse;
 
-pub use log::{Blake3, TreeHash, inclusion_path, leaf_hash, root, root_with, verify_consistency, verify_inclusion};
+pub use log::{
+    Blake3, SidedStep, TreeHash, inclusion_path, leaf_hash, root, root_with, sided_path, verify_consistency,
+    verify_inclusion, verify_sided,
+};
 pub use sparse::{OtherLeaf, SparseProof, SparseTree, sparse_leaf};

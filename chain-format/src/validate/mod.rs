@@ -68,21 +68,59 @@ pub fn verify_entries(entries: Vec<Entry>, registry: &Registry) -> Vec<Result<Ve
 
 /// The same, each entry under a registry of its own.
 pub fn verify_each(entries: Vec<(Entry, &Registry)>) -> Vec<Result<VerifiedEntry, Violation>> {
-    let mut checks: Vec<SignatureCheck> = Vec::with_capacity(entries.len().saturating_mul(3));
-    let mut counted = Vec::with_capacity(entries.len());
-    for (entry, registry) in &entries {
-        let rules = rules_hold(entry, registry).map(|()| signature_checks(entry));
-        counted.push(rules.map(|own| {
+    verify_signatures(entries.into_iter().map(|(entry, registry)| Unsigned::judge(entry, registry)).collect())
+}
+
+/// An entry whose rules hold, but for its signatures, which nobody has checked yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Unsigned {
+    entry: Entry,
+    epoch: u64,
+}
+
+impl Unsigned {
+    /// Requires every rule but the signatures.
+    pub(crate) fn judge(entry: Entry, registry: &Registry) -> Result<Self, Violation> {
+        rules_hold(&entry, registry).map(|()| Self { entry, epoch: registry.epoch() })
+    }
+
+    /// Judges by the first of several registries, from a place on, under which the rules hold, and returns its place; where there is none,
+    /// by the last, which then says why.
+    pub(crate) fn judge_by_first(
+        entry: Entry,
+        registries: &[Registry],
+        since: usize,
+    ) -> (Result<Self, Violation>, usize) {
+        let mut broken = Violation::new(Rule::Member, "registry", "one that was in force", "none");
+        let last = registries.len().saturating_sub(1);
+        for (at, registry) in registries.iter().enumerate().skip(since.min(last)) {
+            match rules_hold(&entry, registry) {
+                Ok(()) => return (Ok(Self { entry, epoch: registry.epoch() }), at),
+                Err(violation) => broken = violation,
+            }
+        }
+        (Err(broken), last)
+    }
+}
+
+/// Checks the signatures of entries in one batch. A verdict that is there already stays.
+pub(crate) fn verify_signatures(judged: Vec<Result<Unsigned, Violation>>) -> Vec<Result<VerifiedEntry, Violation>> {
+    let mut checks: Vec<SignatureCheck> = Vec::with_capacity(judged.len().saturating_mul(3));
+    let counted: Vec<usize> = judged
+        .iter()
+        .map(|unsigned| {
+            let own = unsigned.as_ref().map_or_else(|_| Vec::new(), |unsigned| signature_checks(&unsigned.entry));
             let count = own.len();
             checks.extend(own);
             count
-        }));
-    }
+        })
+        .collect();
     let mut verdicts = keys::verify_batch(&checks).into_iter();
-    let verified = entries.into_iter().zip(counted).map(|((entry, registry), counted)| {
-        let own: Vec<_> = verdicts.by_ref().take(counted.clone()?).collect();
+    let verified = judged.into_iter().zip(counted).map(|(unsigned, count)| {
+        let own: Vec<_> = verdicts.by_ref().take(count).collect();
+        let Unsigned { entry, epoch } = unsigned?;
         signatures_hold(&entry, &own)?;
-        Ok(VerifiedEntry { id: entry.id(), entry, epoch: registry.epoch() })
+        Ok(VerifiedEntry { id: entry.id(), entry, epoch })
     });
     verified.collect()
 }

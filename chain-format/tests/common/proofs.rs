@@ -1,13 +1,16 @@
 //! Certificates and bundles from a world's history.
 
-use std::collections::BTreeSet;
-
 use minicbor::bytes::ByteVec;
-use stemma_chain_format::bundle::{AccountBundle, BUNDLE_VERSION, HeldPosition, NeededListing, listings_needed};
+use stemma_chain_format::bundle::{
+    self, Anchor, Arrangement, BUNDLE_VERSION, Bundle, Claim, Derived, Element, Head, HeldPosition, Holding,
+    NeededListing, ProvedClaim, Records, Verdict,
+};
 use stemma_chain_format::certificate::{Certificate, CertifiedHeader, Precommit};
 use stemma_chain_format::chain::Entry;
-use stemma_chain_format::hash::{AccountId, Link};
+use stemma_chain_format::error::Violation;
+use stemma_chain_format::hash::{AccountId, Digest, Link};
 use stemma_chain_format::header::{Block, Header};
+use stemma_chain_format::merkle::{leaf_hash, sided_path};
 use stemma_chain_format::trust::TrustStep;
 
 use super::members::{id, validator_key};
@@ -44,50 +47,94 @@ impl World {
         self.history().filter(own).collect()
     }
 
-    /// The bundle that proves a customer's account at the last block.
-    pub fn bundle(&self, account: AccountId) -> AccountBundle {
-        let lineage = self.lineage(account);
-        let credits = self.credits.get(&account).cloned().unwrap_or_default();
-        let settlements: Vec<&Entry> = self.settlements(account).collect();
-        let own: BTreeSet<Link> = settlements.iter().map(|entry| entry.id()).collect();
-        let sources = credits.iter().map(|credit| credit.source).filter(|source| !own.contains(source));
-        let in_order = settled_in_order(&lineage, &settlements);
-        let needed = in_order.iter().flat_map(|entry| listings_needed(entry)).map(|needed| match needed {
-            NeededListing::Named(link) => link,
-            NeededListing::Of(instrument) => self.ledger.listing(instrument).unwrap().link,
+    /// The bundle that proves a customer's account at the last block, and why.
+    pub fn bundle(&self, account: AccountId) -> Bundle {
+        let mut elements = Vec::new();
+        let mut to = Arrangement::from_opening(account, self, |element| {
+            elements.push(element);
+            Ok(())
         });
-        AccountBundle {
-            version: BUNDLE_VERSION,
-            network: self.network(),
-            checkpoint: self.checkpoint(),
-            account: self.ledger.account(&account).unwrap().state.clone(),
-            proof: self.ledger.prove(&account),
-            sources: first_uses(sources).into_iter().map(|link| self.body(link)).collect(),
-            listings: first_uses(needed).into_iter().map(|link| self.body(link)).collect(),
-            lineage: lineage.iter().map(|entry| self.body(entry.id())).collect(),
-            settlements: settlements.iter().map(|entry| self.body(entry.id())).collect(),
-            positions: self.held_positions(account),
-            credits,
-            trust: self.trust_steps(),
+        self.arrange(&mut to, account, 0);
+        let holding = Box::new(self.holding(account));
+        Bundle { head: self.head_of(Claim::Lineage(holding)), elements }
+    }
+
+    /// What a bundle of a lineage proves.
+    pub fn derived(&self, bundle: &Bundle) -> Derived {
+        match bundle::verify(&bundle.encode(), &self.file) {
+            Verdict::Verified(proved) => match proved.claim {
+                ProvedClaim::Lineage(derived, _) => *derived,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
         }
     }
 
-    /// The settlements of an account's positions, in order.
-    pub fn settlements(&self, account: AccountId) -> impl Iterator<Item = &Entry> {
-        self.history().filter(move |entry| match entry {
-            Entry::Settlement(settlement) => settlement.record().account == account,
-            _ => false,
-        })
+    /// The same from an earlier state of this world on.
+    pub fn bundle_from(&self, account: AccountId, earlier: &Self) -> Bundle {
+        let anchor = earlier.anchor(account);
+        let mut elements = Vec::new();
+        let to = Arrangement::from_anchor(&anchor.holding, self, |element| {
+            elements.push(element);
+            Ok(())
+        });
+        let sequence = anchor.holding.account.sequence;
+        self.arrange(&mut to.unwrap(), account, usize::try_from(sequence).unwrap() + 1);
+        let claim = Claim::LineageFrom(Box::new(self.holding(account)), Box::new(anchor));
+        Bundle { head: self.head_of(claim), elements }
     }
 
-    fn held_positions(&self, account: AccountId) -> Vec<HeldPosition> {
+    fn arrange<T>(&self, to: &mut Arrangement<&Self, T>, account: AccountId, from: usize)
+    where
+        T: FnMut(Element) -> Result<(), Violation>,
+    {
+        for entry in self.lineage(account).into_iter().skip(from) {
+            to.entry(entry.encode()).unwrap();
+        }
+        for credit in &self.ledger.account(&account).unwrap().inbox {
+            to.waiting(credit.clone()).unwrap();
+        }
+    }
+
+    /// A bundle's head at the last block.
+    pub fn head_of(&self, claim: Claim) -> Head {
+        let (network, trust, checkpoint) = (self.network(), self.trust_steps(), self.checkpoint());
+        Head { version: BUNDLE_VERSION, network, trust, checkpoint, claim }
+    }
+
+    /// What an account holds at the last block.
+    pub fn holding(&self, account: AccountId) -> Holding {
         let held = self.ledger.positions_of(&account);
-        held.map(|(key, position)| HeldPosition {
+        let held = held.map(|(key, position)| HeldPosition {
             key: *key,
             position: position.clone(),
             proof: self.ledger.prove(key),
-        })
-        .collect()
+        });
+        Holding {
+            account: self.ledger.account(&account).unwrap().state.clone(),
+            proof: self.ledger.prove(&account),
+            positions: held.collect(),
+        }
+    }
+
+    /// Where a later lineage may begin.
+    pub fn anchor(&self, account: AccountId) -> Anchor {
+        let holding = self.holding(account);
+        let absorbed = usize::try_from(holding.account.credits_absorbed).unwrap();
+        let credits = self.credits.get(&account).into_iter().flatten().take(absorbed);
+        let before_waiting = credits.fold(Digest([0; 32]), |digest, credit| credit.chained(&digest));
+        Anchor { header: self.checkpoint(), holding, before_waiting }
+    }
+
+    /// The bundle that proves that an entry stands in the last block that holds several.
+    pub fn entry_bundle(&self, index: usize) -> Bundle {
+        let (block, entries) = self.last_full_block();
+        let leaves: Vec<Digest> = block.entries.iter().map(|id| leaf_hash(&id.0)).collect();
+        let claim = Claim::Entry(entries[index].encode().into(), sided_path(&leaves, index).unwrap());
+        let mut head = self.head_of(claim);
+        head.checkpoint = certify(&block.header, &VALIDATORS);
+        head.trust.retain(|step| step.header.header.height <= block.header.height);
+        Bundle { head, elements: Vec::new() }
     }
 
     /// An entry's bytes.
@@ -106,24 +153,63 @@ impl World {
     }
 }
 
-/// The lineage with each settlement right after the entry that it stands on, or after the settlement that does.
-fn settled_in_order<'e>(lineage: &[&'e Entry], settlements: &[&'e Entry]) -> Vec<&'e Entry> {
-    let mut entries = Vec::new();
-    for entry in lineage {
-        entries.push(*entry);
-        let mut head = entry.id();
-        let stands_on = |head: Link| {
-            settlements.iter().find(|entry| matches!(entry, Entry::Settlement(s) if s.record().parent == head))
-        };
-        while let Some(next) = stands_on(head) {
-            entries.push(next);
-            head = next.id();
-        }
+/// The kinds of a bundle's elements.
+pub const LISTING: u8 = 0;
+pub const SOURCE: u8 = 1;
+pub const ENTRY: u8 = 2;
+pub const SETTLEMENT: u8 = 3;
+pub const WAITING: u8 = 4;
+
+/// The kind of an element.
+pub fn kind(element: &Element) -> u8 {
+    match element {
+        Element::Listing(_) => LISTING,
+        Element::Source(_) => SOURCE,
+        Element::Entry(_) => ENTRY,
+        Element::Settlement(_) => SETTLEMENT,
+        Element::Waiting(_) => WAITING,
     }
-    entries
 }
 
-fn first_uses<T: Ord + Clone>(used: impl Iterator<Item = T>) -> Vec<T> {
-    let mut seen = BTreeSet::new();
-    used.filter(|one| seen.insert(one.clone())).collect()
+/// Where the n-th element of a kind stands.
+pub fn place(elements: &[Element], of: u8, n: usize) -> usize {
+    let places = elements.iter().enumerate().filter(|(_, element)| kind(element) == of);
+    places.map(|(at, _)| at).nth(n).unwrap()
+}
+
+/// The bytes of an element's entry.
+pub fn entry_of(element: &mut Element) -> &mut ByteVec {
+    match element {
+        Element::Listing(bytes) | Element::Source(bytes) | Element::Entry(bytes) | Element::Settlement(bytes) => bytes,
+        Element::Waiting(_) => panic!("a credit is no entry"),
+    }
+}
+
+/// What a bundle of a lineage says of its account.
+pub fn claimed(bundle: &mut Bundle) -> &mut Holding {
+    match &mut bundle.head.claim {
+        Claim::Lineage(holding) | Claim::LineageFrom(holding, _) | Claim::Holdings(holding) => holding,
+        Claim::Absence(..) | Claim::Entry(..) => panic!("no holding is claimed"),
+    }
+}
+
+impl Records for &World {
+    type Error = Violation;
+
+    fn source(&self, id: &Link) -> Result<Vec<u8>, Violation> {
+        Ok(self.body(*id).into())
+    }
+
+    fn listing(&self, needed: NeededListing<'_>) -> Result<Vec<u8>, Violation> {
+        let link = match needed {
+            NeededListing::Named(link) => link,
+            NeededListing::Of(instrument) => self.ledger.listing(instrument).unwrap().link,
+        };
+        Ok(self.body(link).into())
+    }
+
+    fn settlement_on(&self, head: &Link) -> Result<Option<Vec<u8>>, Violation> {
+        let stands_on = |entry: &&Entry| matches!(entry, Entry::Settlement(s) if s.record().parent == *head);
+        Ok(self.history().find(stands_on).map(Entry::encode))
+    }
 }

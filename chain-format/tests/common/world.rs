@@ -98,14 +98,23 @@ impl World {
     /// with a credit in every customer's books. Built once, then cloned.
     pub fn traded() -> Self {
         static TRADED: LazyLock<World> = LazyLock::new(|| {
-            let mut world = World::funded();
-            world.service_accounts();
-            world.take_positions();
+            let mut world = World::positioned();
             world.trade_three_blocks();
             world.govern();
             world
         });
         TRADED.clone()
+    }
+
+    /// The traded world before its trades: the positions are taken. Built once, then cloned.
+    pub fn positioned() -> Self {
+        static POSITIONED: LazyLock<World> = LazyLock::new(|| {
+            let mut world = World::funded();
+            world.service_accounts();
+            world.take_positions();
+            world
+        });
+        POSITIONED.clone()
     }
 
     pub fn network(&self) -> NetworkId {

@@ -1,6 +1,7 @@
 //! One vector for each kind of record that is accepted, and the forms it may take.
 
 use stemma_chain_format::account::AccountState;
+use stemma_chain_format::bundle::{Bundle, Claim};
 use stemma_chain_format::cbor;
 use stemma_chain_format::certificate::{Vote, VoteKind};
 use stemma_chain_format::chain::{Chain, Entry};
@@ -215,6 +216,39 @@ fn proofs(world: &World) -> Vec<Vector> {
         let vector = Vector::accept(&name, ("verify", "bundle"), &about, Digest::of(&bytes), &bytes);
         vectors.push(vector.with("account", account));
     }
+    vectors.extend(claims(world));
+    vectors
+}
+
+/// Bundles of every claim but a whole lineage.
+fn claims(world: &World) -> Vec<Vector> {
+    let earlier = World::positioned();
+    let accept = |name: &str, about: &str, subject: String, bundle: Bundle| {
+        let bytes = bundle.encode();
+        let name = format!("bundle-{name}");
+        Vector::accept(&name, ("verify", "bundle"), about, Digest::of(&bytes), &bytes).with("account", subject)
+    };
+    let alone = |claim| Bundle { head: world.head_of(claim), elements: Vec::new() };
+    let anchored = ["alice", "bob", "carol"].map(|name| {
+        let account = world.customer(name).account;
+        let about = format!("What {name} holds, from an earlier block on.");
+        accept(&format!("{name}-from-anchor"), &about, account.to_string(), world.bundle_from(account, &earlier))
+    });
+    let alice = world.customer("alice").account;
+    let held = alone(Claim::Holdings(Box::new(world.holding(alice))));
+    let own = world.own("broker", OwnAccount::Settlement);
+    let owned = alone(Claim::Holdings(Box::new(world.holding(own))));
+    let (other, empty) = absent_keys(world);
+    let absent = |key| alone(Claim::Absence(key, world.ledger.prove(&key)));
+    let entry = world.last_full_block().0.entries[1];
+    let mut vectors = Vec::from(anchored);
+    vectors.extend([
+        accept("held", "What an account holds.", alice.to_string(), held),
+        accept("held-by-member", "What a member's own account holds.", own.to_string(), owned),
+        accept("absent-other", "No such account: another leaf stands there.", other.to_string(), absent(other)),
+        accept("absent-empty", "No such account: nothing stands there.", empty.to_string(), absent(empty)),
+        accept("entry", "An entry stands in a block.", entry.to_string(), world.entry_bundle(1)),
+    ]);
     vectors
 }
 

@@ -1,7 +1,8 @@
 //! Governance records on the ledger after the history: what each change needs, and what would leave the network unable to decide.
 
 use ed25519_dalek::SigningKey;
-use stemma_chain_format::bundle::AccountBundle;
+use minicbor::bytes::ByteVec;
+use stemma_chain_format::bundle::{Bundle, Element};
 use stemma_chain_format::error::Rule;
 use stemma_chain_format::genesis::Parameters;
 use stemma_chain_format::governance::{Change, Governance};
@@ -12,7 +13,7 @@ use stemma_chain_format::request::Side;
 
 use crate::common::governed::{MOST, cosigned, newcomer, newcomers_keys};
 use crate::common::members::founded;
-use crate::common::proofs::VALIDATORS;
+use crate::common::proofs::{ENTRY, VALIDATORS, kind, place};
 use crate::common::{Order, Plan, World, certify, id, key, member_key, validator_key};
 use crate::vector::Vector;
 
@@ -322,56 +323,58 @@ fn deciding(world: &World) -> Vec<Vector> {
 /// Bundles whose steps of trust do not lead to their checkpoint.
 fn trust(world: &World) -> Vec<Vector> {
     let bundle = world.bundle(world.customer("alice").account);
-    let reject = |name: &str, about: &str, rule: (Rule, &str), change: &dyn Fn(&mut AccountBundle)| {
+    let reject = |name: &str, about: &str, rule: (Rule, &str), change: &dyn Fn(&mut Bundle)| {
         let mut bundle = bundle.clone();
         change(&mut bundle);
         Vector::reject(&format!("bundle-trust-{name}"), ("verify", "bundle"), about, rule, &bundle.encode())
             .with("account", world.customer("alice").account)
     };
     let certificate = |field| (Rule::Certificate, field);
-    let header = &bundle.trust[0].header.header;
+    let header = &bundle.head.trust[0].header.header;
     let two = certify(header, &VALIDATORS[..2]);
     let suspend = world.resolved(1, vec![Change::Suspend(id("fund-house"))], &MOST, &[]).encode();
-    let opening = bundle.lineage[0].clone();
+    let opening: ByteVec = world.lineage(world.customer("alice").account)[0].encode().into();
     vec![
-        reject("dropped", "A change is left out.", certificate("checkpoint.registry_root"), &|b| drop(b.trust.pop())),
+        reject("dropped", "A change is left out.", certificate("checkpoint.registry_root"), &|b| {
+            drop(b.head.trust.pop())
+        }),
         reject(
             "first-dropped",
             "The first is left out.",
             (Rule::Sequence, "trust[0].records[0].governance.number"),
             &|b| {
-                b.trust.remove(0);
+                b.head.trust.remove(0);
             },
         ),
         reject("twice", "A change stands twice.", certificate("trust[1].header.height"), &|b| {
-            b.trust.insert(1, b.trust[0].clone())
+            b.head.trust.insert(1, b.head.trust[0].clone())
         }),
         reject("swapped", "Two change places.", (Rule::Sequence, "trust[0].records[0].governance.number"), &|b| {
-            b.trust.swap(0, 1)
+            b.head.trust.swap(0, 1)
         }),
         reject("short", "A step lacks votes.", certificate("trust[0].header.certificate.power"), &|b| {
-            b.trust[0].header = two.clone()
+            b.head.trust[0].header = two.clone()
         }),
         reject("empty", "A step without records.", (Rule::Governance, "trust[0].records"), &|b| {
-            b.trust[0].records.clear()
+            b.head.trust[0].records.clear()
         }),
         reject(
             "uncertified",
             "A change that its block does not hold.",
             certificate("trust[0].header.registry_root"),
             &|b| {
-                let record = b.trust[1].records[0].clone();
-                b.trust[0].records.push(record)
+                let record = b.head.trust[1].records[0].clone();
+                b.head.trust[0].records.push(record)
             },
         ),
         reject(
             "uncommitted",
             "A change that no block holds.",
             (Rule::Sequence, "trust[0].records[0].governance.number"),
-            &|b| b.trust[0].records = vec![suspend.clone().into()],
+            &|b| b.head.trust[0].records = vec![suspend.clone().into()],
         ),
         reject("other-entry", "Another record in a step.", (Rule::Governance, "trust[0].records[0].kind"), &|b| {
-            b.trust[0].records = vec![opening.clone()]
+            b.head.trust[0].records = vec![opening.clone()]
         }),
     ]
 }
@@ -397,9 +400,11 @@ fn rotated(world: &World) -> Vec<Vector> {
     let good = world.bundle(alice.account);
     let bytes = good.encode();
     let mut back = good.clone();
-    // The chain signed by the old keys stands after the one signed by the new.
-    back.lineage.swap(good.lineage.len() - 1, good.lineage.len() - 2);
-    let place = format!("lineage[{}].endorsement.signer", good.lineage.len() - 1);
+    // A chain that would follow, but for the key of its bank, which was retired.
+    let entries = good.elements.iter().filter(|element| kind(element) == ENTRY).count();
+    let late = Plan::new(&world, order).signer(2, broker).entry().encode();
+    back.elements.insert(place(&good.elements, ENTRY, entries - 1) + 1, Element::Entry(late.into()));
+    let place = format!("lineage[{entries}].endorsement.signer");
     let judged = ("verify", "bundle");
     let about = "A lineage with chains before and after two members rotated their keys.";
     vec![

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use stemma_chain_format::account::AccountState;
-use stemma_chain_format::bundle::{self, AccountBundle, Verdict};
+use stemma_chain_format::bundle::{self, Bundle, ProvedClaim, Verdict};
 use stemma_chain_format::cbor;
 use stemma_chain_format::certificate::{CertifiedHeader, Vote};
 use stemma_chain_format::chain::Entry;
@@ -160,7 +160,7 @@ fn decode(vector: &Vector) -> Result<String, Violation> {
         "account-state" => Ok(AccountState::decode(&bytes).map(|_| digest)?),
         "certified-header" => Ok(header(&bytes)?.header.id().to_string()),
         "vote" => Ok(cbor::decode::<Vote>(&bytes, "vote", 4096).map(|_| digest)?),
-        "bundle" => AccountBundle::decode(&bytes).map(|_| digest),
+        "bundle" => Bundle::decode(&bytes).map(|_| digest),
         record => panic!("no record {record}"),
     }
 }
@@ -192,13 +192,22 @@ fn verify(vector: &Vector, context: &Context) -> Result<String, Violation> {
             header(&bytes)?.verify(&registry.validators())?;
         }
         "bundle" => match bundle::verify(&bytes, &context.file) {
-            Verdict::Verified(proved) => assert_eq!(proved.account.account.to_string(), vector.with["account"]),
-            Verdict::Refuted(violation) => return Err(violation),
-            Verdict::Unreadable(violation) => panic!("it was read before: {violation}"),
+            Verdict::Verified(proved) => assert_eq!(subject(&proved.claim), vector.with["account"]),
+            Verdict::Refuted(violation) | Verdict::Unreadable(violation) => return Err(violation),
         },
         record => panic!("no verification of {record}"),
     }
     Ok(id)
+}
+
+/// The account, or the entry, that a claim is about.
+fn subject(claim: &ProvedClaim) -> String {
+    match claim {
+        ProvedClaim::Lineage(derived, _) => derived.account.account.to_string(),
+        ProvedClaim::Holdings(account, _) => account.account.to_string(),
+        ProvedClaim::Absence(account) => account.to_string(),
+        ProvedClaim::Entry(entry) => entry.id().to_string(),
+    }
 }
 
 /// A referral that is accepted is so from its text as well.

@@ -24,6 +24,7 @@ mod listings;
 mod positions;
 mod promotion;
 mod reject_bundle;
+mod reject_claim;
 mod reject_encoding;
 mod reject_envelope;
 mod reject_genesis;
@@ -70,6 +71,7 @@ fn generated(world: &World) -> Vec<Vector> {
         reject_servicing::vectors(world),
         reject_proof::vectors(world),
         reject_bundle::vectors(world),
+        reject_claim::vectors(world),
     ];
     parts.into_iter().flatten().collect()
 }

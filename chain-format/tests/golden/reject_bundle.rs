@@ -1,29 +1,33 @@
-//! Bundles that do not prove what they claim.
+//! Lineages that do not prove what they claim.
 
-use stemma_chain_format::bundle::AccountBundle;
+use stemma_chain_format::bundle::{Bundle, Element};
 use stemma_chain_format::error::Rule;
 use stemma_chain_format::hash::Digest;
 
 use crate::common::members::founded;
-use crate::common::proofs::VALIDATORS;
+use crate::common::proofs::{ENTRY, LISTING, SOURCE, VALIDATORS, WAITING, claimed, entry_of, place};
 use crate::common::{World, amount, cash_of, certify};
 use crate::vector::Vector;
 
 pub fn vectors(world: &World) -> Vec<Vector> {
-    [stages(world), credits(world), listings(world), leaves(world), checkpoints(world)].concat()
+    [stages(world), settlements(world), credits(world), listings(world), leaves(world), checkpoints(world)].concat()
 }
 
-struct Case<'w> {
+pub struct Case<'w> {
     world: &'w World,
-    bundle: AccountBundle,
+    bundle: Bundle,
 }
 
 impl<'w> Case<'w> {
     fn of(world: &'w World) -> Self {
-        Self { world, bundle: world.bundle(world.customer("alice").account) }
+        Self::on(world, world.bundle(world.customer("alice").account))
     }
 
-    fn reject(&self, name: &str, about: &str, broken: (Rule, &str), change: &dyn Fn(&mut AccountBundle)) -> Vector {
+    pub fn on(world: &'w World, bundle: Bundle) -> Self {
+        Self { world, bundle }
+    }
+
+    pub fn reject(&self, name: &str, about: &str, broken: (Rule, &str), change: &dyn Fn(&mut Bundle)) -> Vector {
         let mut bundle = self.bundle.clone();
         change(&mut bundle);
         let name = format!("bundle-{name}");
@@ -32,58 +36,98 @@ impl<'w> Case<'w> {
     }
 }
 
+/// Takes an element of a kind out.
+fn take(bundle: &mut Bundle, kind: u8, n: usize) -> Element {
+    bundle.elements.remove(place(&bundle.elements, kind, n))
+}
+
+fn swap(bundle: &mut Bundle, kind: u8, n: usize, other: usize) {
+    let (at, other) = (place(&bundle.elements, kind, n), place(&bundle.elements, kind, other));
+    bundle.elements.swap(at, other);
+}
+
+/// Repeats an element before another of its kind.
+fn repeat(bundle: &mut Bundle, kind: u8, n: usize, before: usize) {
+    let again = bundle.elements[place(&bundle.elements, kind, n)].clone();
+    bundle.elements.insert(place(&bundle.elements, kind, before), again);
+}
+
 fn stages(world: &World) -> Vec<Vector> {
     let case = Case::of(world);
-    let bobs = world.bundle(world.customer("bob").account).lineage;
-    let counter = |at| (Rule::Counter, at);
+    let bobs = world.bundle(world.customer("bob").account).elements;
+    let bobs = |n| bobs[place(&bobs, ENTRY, n)].clone();
     let sequence = |at| (Rule::Sequence, at);
     vec![
         case.reject(
             "chain-dropped",
-            "A chain in the middle is left out.",
-            (Rule::Sequence, "lineage[2].endorsement.parent"),
+            "A chain that absorbs nothing is left out.",
+            sequence("lineage[1].endorsement.parent"),
             &|b| {
-                b.lineage.remove(2);
+                take(b, ENTRY, 1);
             },
         ),
-        case.reject(
-            "last-chain-dropped",
-            "The last chain and its listing are left out.",
-            (Rule::Holdings, "account.holdings.bank-a/USD"),
-            &|b| {
-                b.lineage.pop();
-                b.listings.pop();
-            },
-        ),
-        case.reject("chains-swapped", "Two chains change places.", sequence("lineage[2].endorsement.parent"), &|b| {
-            b.lineage.swap(2, 3)
+        case.reject("last-chain-dropped", "The last chain is left out.", (Rule::Listing, "listings[3]"), &|b| {
+            let last = b.elements.iter().filter(|e| matches!(e, Element::Entry(_))).count() - 1;
+            take(b, ENTRY, last);
         }),
-        case.reject("chain-repeated", "A chain stands twice.", counter("lineage[3].request.counter"), &|b| {
-            b.lineage.insert(2, b.lineage[2].clone())
+        case.reject("chains-swapped", "Two chains change places.", (Rule::Listing, "lineage[2]"), &|b| {
+            swap(b, ENTRY, 2, 3)
         }),
-        case.reject(
-            "chain-foreign",
-            "Another account's chain, whose listing is not there.",
-            (Rule::Listing, "lineage[2]"),
-            &|b| b.lineage.insert(2, bobs[2].clone()),
-        ),
+        case.reject("chain-repeated", "A chain stands twice.", (Rule::Listing, "listings[2]"), &|b| {
+            repeat(b, ENTRY, 2, 3)
+        }),
+        case.reject("chain-foreign", "Another account's chain.", (Rule::Listing, "lineage[2]"), &|b| {
+            let at = place(&b.elements, ENTRY, 2);
+            b.elements.insert(at, bobs(2));
+        }),
         case.reject("opening-dropped", "The opening is left out.", sequence("lineage[0]"), &|b| {
-            b.lineage.remove(0);
+            take(b, ENTRY, 0);
         }),
         case.reject("opening-foreign", "Another account's opening.", (Rule::Account, "lineage[0]"), &|b| {
-            b.lineage[0] = bobs[0].clone()
+            b.elements[0] = bobs(0);
         }),
-        case.reject("opening-twice", "The opening stands twice.", sequence("lineage[1]"), &|b| {
-            b.lineage.insert(0, b.lineage[0].clone())
-        }),
-        case.reject("no-lineage", "No lineage at all.", sequence("lineage"), &|b| b.lineage.clear()),
+        case.reject("opening-twice", "The opening stands twice.", sequence("lineage[1]"), &|b| repeat(b, ENTRY, 0, 0)),
+        case.reject("no-lineage", "No lineage at all.", sequence("lineage"), &|b| b.elements.clear()),
         case.reject(
             "chain-flipped",
             "A bit of a chain's last signature.",
             (Rule::Signature, "lineage[2].execution.signature"),
             &|b| {
-                let last = b.lineage[2].len() - 40;
-                b.lineage[2][last] ^= 1;
+                let at = place(&b.elements, ENTRY, 2);
+                let bytes = entry_of(&mut b.elements[at]);
+                let last = bytes.len() - 40;
+                bytes[last] ^= 1;
+            },
+        ),
+        case.reject(
+            "chain-after-waiting",
+            "A chain stands after the credits that wait.",
+            (Rule::Listing, "listings[3]"),
+            &|b| {
+                let last = b.elements.iter().filter(|e| matches!(e, Element::Entry(_))).count() - 1;
+                let chain = take(b, ENTRY, last);
+                b.elements.push(chain);
+            },
+        ),
+    ]
+}
+
+fn settlements(world: &World) -> Vec<Vector> {
+    let case = Case::of(world);
+    let sequence = |at| (Rule::Sequence, at);
+    vec![
+        case.reject("settlement-nowhere", "A settlement of no position.", sequence("settlements[0]"), &|b| {
+            let settlement = world.history().find(|entry| entry.kind().as_str() == "settlement").unwrap();
+            b.elements.insert(1, Element::Settlement(settlement.encode().into()));
+        }),
+        case.reject(
+            "settlement-no-settlement",
+            "A chain in the place of a settlement.",
+            sequence("settlements[0]"),
+            &|b| {
+                let at = place(&b.elements, ENTRY, 2);
+                let chain = entry_of(&mut b.elements[at]).clone();
+                b.elements.insert(at, Element::Settlement(chain));
             },
         ),
     ]
@@ -91,82 +135,112 @@ fn stages(world: &World) -> Vec<Vector> {
 
 fn credits(world: &World) -> Vec<Vector> {
     let case = Case::of(world);
-    let unused = world.bundle(world.customer("carol").account).sources.pop().unwrap();
-    let digest = (Rule::Credit, "account.credits_digest");
+    let carols = world.bundle(world.customer("carol").account).elements;
+    let unused = carols[place(&carols, SOURCE, 1)].clone();
+    let received = (Rule::Credit, "account.credits_received");
     let source = |at| (Rule::Credit, at);
     vec![
-        case.reject("credit-dropped", "The last credit, which waits, is left out.", (Rule::Credit, "sources"), &|b| {
-            b.credits.pop();
+        case.reject("credit-dropped", "The last credit, which waits, is left out.", source("sources[2]"), &|b| {
+            b.elements.pop();
         }),
-        case.reject("credit-dropped-with-source", "The last credit and its source are left out.", digest, &|b| {
-            b.credits.pop();
-            b.sources.pop();
+        case.reject("credit-dropped-with-source", "It and its source are left out.", received, &|b| {
+            b.elements.pop();
+            b.elements.pop();
         }),
-        case.reject("credits-swapped", "Two credits change places, and their sources.", digest, &|b| {
-            b.credits.swap(1, 2);
-            b.sources.swap(1, 2);
+        case.reject(
+            "credits-swapped",
+            "Two credits change places, and their sources.",
+            (Rule::Credit, "account.credits_digest"),
+            &|b| {
+                swap(b, WAITING, 0, 1);
+                let last = b.elements.len() - 2;
+                b.elements.swap(last, last - 2);
+            },
+        ),
+        case.reject("credit-repeated", "A credit stands twice.", received, &|b| {
+            b.elements.push(b.elements.last().unwrap().clone());
         }),
-        case.reject("credit-repeated", "A credit stands twice.", digest, &|b| b.credits.push(b.credits[0].clone())),
-        case.reject("credit-amount", "A credit one unit higher than given.", source("credits[0]"), &|b| {
-            b.credits[0].amount = b.credits[0].amount.plus(amount(1)).unwrap();
+        case.reject("credit-amount", "A credit one unit higher than given.", source("waiting[0]"), &|b| {
+            let at = place(&b.elements, WAITING, 0);
+            let Element::Waiting(credit) = &mut b.elements[at] else { panic!("a credit") };
+            credit.amount = credit.amount.plus(amount(1)).unwrap();
         }),
-        case.reject("credit-index", "A credit at another's index.", source("credits[0]"), &|b| b.credits[0].index = 1),
-        case.reject("source-dropped", "A credit's source is left out.", source("credits[0]"), &|b| {
-            b.sources.remove(0);
+        case.reject("credit-index", "A credit at another's index.", source("waiting[0]"), &|b| {
+            let at = place(&b.elements, WAITING, 0);
+            let Element::Waiting(credit) = &mut b.elements[at] else { panic!("a credit") };
+            credit.index += 1;
         }),
-        case.reject("source-foreign", "A source of no credit.", source("sources"), &|b| b.sources.push(unused.clone())),
-        case.reject("source-twice", "A source stands twice.", source("sources"), &|b| {
-            b.sources.push(b.sources[0].clone())
+        case.reject("source-dropped", "A credit's source is left out.", source("lineage[2].absorbed[0]"), &|b| {
+            take(b, SOURCE, 0);
         }),
-        case.reject("sources-swapped", "Two sources change places.", source("sources"), &|b| b.sources.swap(0, 1)),
+        case.reject("source-foreign", "A source of no credit.", source("sources[3]"), &|b| {
+            b.elements.push(unused.clone())
+        }),
+        case.reject("source-twice", "A source stands twice.", source("sources[1]"), &|b| repeat(b, SOURCE, 0, 0)),
+        case.reject("sources-swapped", "Two sources change places.", source("lineage[2].absorbed[0]"), &|b| {
+            swap(b, SOURCE, 0, 1)
+        }),
+        case.reject("source-before-listing", "A source stands before a listing.", source("sources[0]"), &|b| {
+            let source = take(b, SOURCE, 0);
+            b.elements.insert(1, source);
+        }),
     ]
 }
 
 fn listings(world: &World) -> Vec<Vector> {
     let case = Case::of(world);
     let listing = |at| (Rule::Listing, at);
-    let opening = case.bundle.lineage[0].clone();
+    let opening = entry_of(&mut case.bundle.clone().elements[0]).clone();
     let cash = world.ledger.listing(&cash_of("bank-b")).unwrap().link;
-    let cash = world.body(cash);
+    let cash = Element::Listing(world.body(cash));
     vec![
         case.reject("listing-dropped", "A listing is left out.", listing("lineage[2]"), &|b| {
-            b.listings.remove(0);
+            take(b, LISTING, 0);
         }),
         case.reject("listing-of-cash-dropped", "The listing of the cash is left out.", listing("lineage[2]"), &|b| {
-            b.listings.remove(1);
+            take(b, LISTING, 1);
         }),
-        case.reject("listing-untraded", "The listing of what was not traded.", listing("listings"), &|b| {
-            b.listings.push(cash.clone())
+        case.reject("listing-untraded", "The listing of what was not traded.", listing("listings[0]"), &|b| {
+            b.elements.insert(1, cash.clone());
         }),
-        case.reject("listing-twice", "A listing stands twice.", listing("listings"), &|b| {
-            b.listings.push(b.listings[0].clone())
+        case.reject("listing-last", "A listing that nothing needs comes last.", listing("listings[4]"), &|b| {
+            b.elements.push(cash.clone());
         }),
-        case.reject("listings-swapped", "Two listings change places.", listing("listings"), &|b| b.listings.swap(0, 1)),
-        case.reject("listing-no-listing", "Another entry in the place of a listing.", listing("listings"), &|b| {
-            b.listings[0] = opening.clone()
+        case.reject("listing-twice", "A listing stands twice.", listing("lineage[2]"), &|b| repeat(b, LISTING, 0, 0)),
+        case.reject("listings-swapped", "Two listings change places.", listing("lineage[2]"), &|b| {
+            swap(b, LISTING, 0, 1)
+        }),
+        case.reject("listing-no-listing", "Another entry in the place of a listing.", listing("listings[0]"), &|b| {
+            let at = place(&b.elements, LISTING, 0);
+            b.elements[at] = Element::Listing(opening.clone());
         }),
     ]
 }
 
 fn leaves(world: &World) -> Vec<Vector> {
     let case = Case::of(world);
-    let bob = world.customer("bob").account;
-    let bobs = world.bundle(bob);
+    let bobs = world.holding(world.customer("bob").account);
+    let carols = world.holding(world.customer("carol").account);
     let root = (Rule::Proof, "proof.root");
+    let holdings = |at| (Rule::Holdings, at);
     vec![
         case.reject("holdings-higher", "The leaf holds one unit more.", root, &|b| {
-            b.account.holdings.add(&cash_of("bank-a"), amount(1)).unwrap()
+            claimed(b).account.holdings.add(&cash_of("bank-a"), amount(1)).unwrap()
         }),
-        case.reject("sequence-lower", "The leaf counts one chain fewer.", root, &|b| b.account.sequence -= 1),
-        case.reject("sibling", "A bit of a sibling is flipped.", root, &|b| b.proof.siblings[0].0[0] ^= 1),
-        case.reject(
-            "leaf-foreign",
-            "Another account's leaf, in its place in the tree.",
-            (Rule::Credit, "credits[0]"),
-            &|b| {
-                (b.account, b.proof) = (bobs.account.clone(), bobs.proof.clone());
-            },
-        ),
+        case.reject("sequence-lower", "The leaf counts one chain fewer.", root, &|b| claimed(b).account.sequence -= 1),
+        case.reject("sibling", "A bit of a sibling is flipped.", root, &|b| claimed(b).proof.siblings[0].0[0] ^= 1),
+        case.reject("leaf-foreign", "Another account's holding.", (Rule::Account, "lineage[0]"), &|b| {
+            *claimed(b) = bobs.clone();
+        }),
+        case.reject("position-dropped", "A position is left out.", holdings("positions"), &|b| {
+            claimed(b).positions.pop();
+        }),
+        case.reject("position-foreign", "Another account's position.", (Rule::Account, "positions[0].account"), &|b| {
+            claimed(b).positions[0] = carols.positions[0].clone();
+        }),
+        case.reject("position-head", "A position with another head.", (Rule::Proof, "positions[0].proof.root"), &|b| {
+            claimed(b).positions[0].position.head.0[0] ^= 1;
+        }),
     ]
 }
 
@@ -183,14 +257,14 @@ fn checkpoints(world: &World) -> Vec<Vector> {
     let two = certify(&block.header, &[a, b]);
     vec![
         case.reject("network", "Belongs to another network.", (Rule::Network, "bundle.network"), &|b| {
-            b.network = other
+            b.head.network = other
         }),
         case.reject(
             "checkpoint-network",
             "The checkpoint belongs to another network.",
             (Rule::Network, "checkpoint.network"),
             &|b| {
-                b.checkpoint.header.network = other;
+                b.head.checkpoint.header.network = other;
             },
         ),
         case.reject(
@@ -198,25 +272,25 @@ fn checkpoints(world: &World) -> Vec<Vector> {
             "The checkpoint lacks a vote.",
             (Rule::Certificate, "checkpoint.certificate.power"),
             &|b| {
-                b.checkpoint = two.clone();
+                b.head.checkpoint = two.clone();
             },
         ),
         case.reject("checkpoint-before", "The checkpoint is the block before.", (Rule::Proof, "proof.root"), &|b| {
-            b.checkpoint = before.clone();
-            b.trust.clear();
+            b.head.checkpoint = before.clone();
+            b.head.trust.clear();
         }),
         case.reject(
             "registry",
             "The members have changed otherwise.",
             (Rule::Certificate, "checkpoint.registry_root"),
             &|b| {
-                b.checkpoint = registry.clone();
+                b.head.checkpoint = registry.clone();
             },
         ),
         Vector {
             step: "decode".to_owned(),
             ..case.reject("version", "Another version of the form.", (Rule::Encoding, "bundle.version"), &|b| {
-                b.version = 3
+                b.head.version = 4
             })
         },
     ]

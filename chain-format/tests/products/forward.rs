@@ -112,7 +112,7 @@ fn taken_back_by_the_bank_where_the_institution_stays_silent() {
     world.commit(vec![entry]).unwrap();
     assert!(world.ledger.position(&key).is_none());
     assert_eq!(held(&world, &bob.account, &cash), before);
-    world.bundle(bob.account).verify(&world.file).unwrap();
+    world.derived(&world.bundle(bob.account));
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn bought_settled_daily_called_and_sold() {
     for instrument in ["broker/IDX", "bank-a/USD"] {
         assert_eq!(world.total(&instrument.parse().unwrap()), 0, "{instrument}");
     }
-    world.bundle(alice.account).verify(&world.file).unwrap();
+    world.derived(&world.bundle(alice.account));
 }
 
 #[test]

@@ -198,12 +198,28 @@ impl Client {
         self.get(&routes::ACCOUNT.replace("{id}", id)).await
     }
 
-    /// An account's audit bundle.
+    /// The bundle of an account's lineage.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn account_bundle(&self, id: &str) -> Result<Vec<u8>, ClientError> {
         self.bytes(&routes::ACCOUNT_BUNDLE.replace("{id}", id)).await
+    }
+
+    /// The bundle that proves what an account holds, or that there is none.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn holdings_bundle(&self, id: &str) -> Result<Vec<u8>, ClientError> {
+        self.bytes(&format!("{}?claim=holdings", routes::ACCOUNT_BUNDLE.replace("{id}", id))).await
+    }
+
+    /// The bundle that proves that an entry was committed.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn entry_bundle(&self, id: &str) -> Result<Vec<u8>, ClientError> {
+        self.bytes(&routes::CHAIN_BUNDLE.replace("{id}", id)).await
     }
 
     /// An account's requests at its bank.

@@ -33,6 +33,9 @@ pub struct NodeConfig {
     /// How a node without blocks begins.
     #[serde(default)]
     pub sync: SyncConfig,
+    /// How much history is kept.
+    #[serde(default)]
+    pub history: HistoryConfig,
     /// Time-outs of consensus.
     #[serde(default)]
     pub consensus: ConsensusConfig,
@@ -203,6 +206,14 @@ pub enum SyncBegin {
     Blocks,
     /// A snapshot.
     Snapshot,
+}
+
+/// How much history is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HistoryConfig {
+    /// How many blocks are kept at least with their entries; 0 keeps all. Default 0.
+    pub keep_blocks: u64,
 }
 
 /// Time-outs of consensus, in milliseconds.

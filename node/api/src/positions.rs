@@ -76,11 +76,12 @@ pub struct AcceptedView {
 /// What became of an order that waited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SettledView {
-    /// The settlement's id.
-    pub settlement: String,
+    /// The settlement's id, where the node keeps it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub settlement: Option<String>,
     /// The height at which it was committed.
     pub height: u64,
-    /// fill or release.
+    /// fill or release; `not kept` where the node does not keep the settlement any more.
     pub act: String,
     /// Smallest units of the instrument that changed hands.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -34,6 +34,9 @@ pub struct Status {
     pub time_ms: u64,
     /// Members connected now.
     pub peers: Vec<String>,
+    /// The least height of which the node has a block with its entries; above it, it proves lineages whole.
+    #[serde(default)]
+    pub history_from: u64,
     /// Verified entries that wait for a block.
     pub pool: u64,
     /// Entries committed since the first block.
@@ -112,8 +115,20 @@ pub struct BlockView {
     pub round: u32,
     /// Who signed its certificate.
     pub signers: Vec<String>,
-    /// The ids of its entries.
-    pub entries: Vec<String>,
+    /// The ids of its entries; none where the node does not keep them any more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub entries: Option<Vec<String>>,
+}
+
+/// What a bundle of an account proves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BundleClaim {
+    /// What the account holds and why: its whole lineage, or that from where the node's history begins.
+    #[default]
+    Lineage,
+    /// What the account holds; of an id that is no account, that it is none.
+    Holdings,
 }
 
 /// A committed entry.

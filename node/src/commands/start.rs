@@ -401,6 +401,7 @@ fn first_status(settings: &Settings) -> Status {
         account_root: String::new(),
         time_ms: 0,
         peers: Vec::new(),
+        history_from: 1,
         pool: 0,
         entries: 0,
         trades: 0,

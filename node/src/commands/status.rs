@@ -50,6 +50,9 @@ fn shown(status: &Status) -> String {
         ("Entries", status.entries.to_string()),
         ("Trades", status.trades.to_string()),
     ];
+    if status.history_from > 1 {
+        rows.push(("Kept", format!("blocks from {} on; lineages are proved from there", status.history_from)));
+    }
     if let Some(vote) = &status.vote {
         let reason = vote.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let help = vote.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();

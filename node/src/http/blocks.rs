@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::IntoResponse;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use stemma_chain_format::certificate::CertifiedHeader;
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::hash::Link;
 use stemma_node_api::ApiError;
 use stemma_node_api::types::{BlockView, ChainView};
 
-use super::{Failure, Json, Path, Shared, id, not_found};
+use super::{Failure, Json, Path, Shared, accounts, id, not_found};
+use crate::ledger::entry_bundle;
 use crate::store::StoreError;
 
 /// A block by height, with its certificate's signers and its entries' ids.
@@ -20,9 +23,9 @@ pub(super) async fn block(
     State(shared): State<Arc<Shared>>,
     Path(height): Path<u64>,
 ) -> Result<Json<BlockView>, Failure> {
-    let stored = shared.store.block(height)?;
-    let stored = stored.ok_or_else(|| not_found(format!("block {height} is not committed here")))?;
-    let header = &stored.block.header;
+    let missing = || not_found(format!("block {height} is not committed here"));
+    let CertifiedHeader { header, certificate } = shared.store.certified_header(height)?.ok_or_else(missing)?;
+    let kept = shared.store.block(height)?;
     Ok(Json(BlockView {
         height,
         block: header.id().to_string(),
@@ -32,9 +35,9 @@ pub(super) async fn block(
         entries_root: header.entries_root.to_string(),
         account_root: header.accounts_root.to_string(),
         registry_root: header.registry_root.to_string(),
-        round: stored.certificate.round,
-        signers: stored.certificate.signatures.iter().map(|s| s.validator.to_string()).collect(),
-        entries: stored.block.entries.iter().map(Link::to_string).collect(),
+        round: certificate.round,
+        signers: certificate.signatures.iter().map(|s| s.validator.to_string()).collect(),
+        entries: kept.map(|kept| kept.block.entries.iter().map(Link::to_string).collect()),
     }))
 }
 
@@ -47,7 +50,7 @@ pub(super) async fn chain(
 ) -> Result<Json<ChainView>, Failure> {
     let link: Link = id("id", &text)?;
     let found = shared.store.entry(&link)?;
-    let (place, bytes) = found.ok_or_else(|| not_found(format!("no entry {link} is committed here")))?;
+    let Some((place, bytes)) = found else { return Err(no_entry(&shared, &link)?) };
     let entry = Entry::decode(&bytes).map_err(|e| Failure::from(StoreError::damaged(e)))?;
     Ok(Json(ChainView {
         id: link.to_string(),
@@ -57,4 +60,31 @@ pub(super) async fn chain(
         stages: entry.stages().iter().map(|bytes| BASE64.encode(bytes)).collect(),
         signers: entry.signers().iter().map(ToString::to_string).collect(),
     }))
+}
+
+/// A file that proves, offline and against the genesis alone, that an entry stands in its block.
+#[utoipa::path(get, path = "/v1/chains/{id}/bundle", tag = "ledger", params(("id" = String, Path)),
+    responses((status = 200, content_type = "application/cbor-seq", description = "an audit bundle"),
+        (status = 404, body = ApiError)))]
+pub(super) async fn bundle(
+    State(shared): State<Arc<Shared>>,
+    Path(text): Path<String>,
+) -> Result<impl IntoResponse, Failure> {
+    let link: Link = id("id", &text)?;
+    let store = shared.store.clone();
+    let found = tokio::task::spawn_blocking(move || entry_bundle(&store, &link).transpose()).await;
+    match found.transpose() {
+        Some(found) => accounts::made(found),
+        None => Err(no_entry(&shared, &link)?),
+    }
+}
+
+/// Why an entry is not here.
+fn no_entry(shared: &Shared, link: &Link) -> Result<Failure, StoreError> {
+    let from = shared.store.history_from()?;
+    let kept = match from {
+        0 | 1 => String::new(),
+        from => format!(", or it was before block {from}, where what this node keeps begins"),
+    };
+    Ok(not_found(format!("no entry {link} is committed here{kept}")))
 }

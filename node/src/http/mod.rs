@@ -187,6 +187,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route(routes::INSTRUMENTS, get(catalogue::instruments))
         .route(routes::BLOCK, get(blocks::block))
         .route(routes::CHAIN, get(blocks::chain))
+        .route(routes::CHAIN_BUNDLE, get(blocks::bundle))
         .route(routes::ACCOUNTS, get(accounts::list).post(operator::open_account))
         .route(routes::ACCOUNT, get(accounts::account))
         .route(routes::ACCOUNT_BUNDLE, get(accounts::bundle))

@@ -27,6 +27,7 @@ use super::Json;
         super::accounts::list,
         super::accounts::account,
         super::accounts::bundle,
+        super::blocks::bundle,
         super::accounts::requests,
         super::requests::submit,
         super::requests::instruct,

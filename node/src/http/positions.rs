@@ -64,18 +64,23 @@ pub(super) fn settled(store: &Store, row: &OrderRow) -> Result<Option<SettledVie
     let Ok(execution) = Signed::<Execution>::decode(bytes) else { return Ok(None) };
     let key = waiting_key(&execution.record().network, &row.link);
     let Some(place) = store.last_settlement(&row.account, &key)? else { return Ok(None) };
-    let entry = Entry::decode(&store.entry_at(place)?).map_err(StoreError::damaged)?;
-    let Entry::Settlement(settlement) = &entry else { return Ok(None) };
-    let act = &settlement.record().act;
-    let mut view = SettledView {
-        settlement: settlement.link().to_string(),
+    let unknown = SettledView {
+        settlement: None,
         height: place.height,
-        act: act.as_str().to_owned(),
+        act: "not kept".to_owned(),
         quantity: None,
         price: None,
         fee: None,
         reason: None,
     };
+    if place.height < store.history_from()? {
+        return Ok(Some(unknown));
+    }
+    let entry = Entry::decode(&store.entry_at(place)?).map_err(StoreError::damaged)?;
+    let Entry::Settlement(settlement) = &entry else { return Ok(None) };
+    let act = &settlement.record().act;
+    let (link, act_name) = (settlement.link().to_string(), act.as_str().to_owned());
+    let mut view = SettledView { settlement: Some(link), act: act_name, ..unknown };
     match act {
         SettlementAct::Fill { deal, .. } => {
             view.quantity = Some(deal.quantity.to_string());

@@ -11,5 +11,5 @@ pub use commit::StoreSink;
 pub use follow::{SyncQuestion, decode_fetch, encode_fetch, serve_fetch, synced_blocks, told_announcements};
 pub use listing::{ListingError, change, list, view};
 pub use propose::{decode_gossip, gossip_batches};
-pub use prove::{ProveError, Proved, account_bundle, proved};
+pub use prove::{Looked, ProveError, Proved, account_bundle, entry_bundle, holdings_bundle, look};
 pub use snapshots::{SnapshotError, Snapshots};

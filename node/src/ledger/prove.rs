@@ -1,15 +1,17 @@
-//! Proofs from the store: the audit bundle of an account.
+//! Proofs from the store: bundles of an account's lineage, of what it holds, and of an entry.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use minicbor::bytes::ByteVec;
 use stemma_chain_format::account::AccountState;
-use stemma_chain_format::bundle::{AccountBundle, BUNDLE_VERSION, HeldPosition, NeededListing, listings_needed};
-use stemma_chain_format::certificate::CertifiedHeader;
+use stemma_chain_format::bundle::{
+    Arrangement, BUNDLE_VERSION, Bundle, Claim, Element, Head, HeldPosition, Holding, NeededListing, Records,
+};
 use stemma_chain_format::chain::Entry;
-use stemma_chain_format::hash::{AccountId, Link};
+use stemma_chain_format::endorsement::Credit;
+use stemma_chain_format::error::Violation;
+use stemma_chain_format::hash::{AccountId, Digest, Link};
 use stemma_chain_format::ledger::Ledger;
-use stemma_chain_format::merkle::SparseProof;
+use stemma_chain_format::merkle::{SparseProof, leaf_hash, sided_path};
 
 use crate::store::{Store, StoreError};
 
@@ -18,127 +20,185 @@ use crate::store::{Store, StoreError};
 pub enum ProveError {
     /// The store failed.
     #[error("the store failed")]
-    Store(#[source] StoreError),
+    Store(#[from] StoreError),
+    /// What is stored cannot be read.
+    #[error("what is stored cannot be read")]
+    Damaged(#[from] Violation),
     /// There is no block yet that certifies anything.
     #[error("there is no certified block yet")]
     NoBlock,
-    /// The store began with a snapshot, and the account's lineage is longer than what it has.
-    #[error("this node began with a snapshot: it has blocks from height {0} on, and the account's lineage is longer")]
+    /// The store's history begins later than the account's, and it has no anchor of it.
+    #[error("this node has blocks from height {0} on, and nothing that proves what the account held there")]
     NoHistory(u64),
 }
 
-/// What the ledger's state tree says of an account at its head.
+/// What the ledger's state tree says of an id at its head.
+#[derive(Debug, Clone)]
+pub enum Looked {
+    /// It is an account.
+    Held(Box<Proved>),
+    /// It is none.
+    Absent {
+        /// The id.
+        account: AccountId,
+        /// The proof that nothing has it.
+        proof: SparseProof,
+        /// The height that this is true at.
+        height: u64,
+    },
+}
+
+/// An account at the ledger's head.
 #[derive(Debug, Clone)]
 pub struct Proved {
-    /// The account's state.
-    pub account: AccountState,
-    /// Its path to the root.
-    pub proof: SparseProof,
-    /// Its positions with their paths.
-    pub positions: Vec<HeldPosition>,
+    /// The account with its positions, and their paths to the root.
+    pub holding: Holding,
+    /// The credits that wait.
+    pub waiting: Vec<Credit>,
     /// The height that all this is true at.
     pub height: u64,
 }
 
-/// Looks an account up in the state tree, with its positions.
-pub fn proved(ledger: &Ledger, account: &AccountId) -> Option<Proved> {
-    let found = ledger.account(account)?;
+/// Looks an id up in the state tree; of an account, with its positions.
+pub fn look(ledger: &Ledger, account: &AccountId) -> Looked {
+    let (proof, height) = (ledger.prove(account), ledger.head().height);
+    let Some(found) = ledger.account(account) else { return Looked::Absent { account: *account, proof, height } };
     let held = ledger.positions_of(account);
     let held =
         held.map(|(key, position)| HeldPosition { key: *key, position: position.clone(), proof: ledger.prove(key) });
-    Some(Proved {
-        account: found.state.clone(),
-        proof: ledger.prove(account),
-        positions: held.collect(),
-        height: ledger.head().height,
-    })
+    let positions = held.collect();
+    Looked::Held(Box::new(Proved {
+        holding: Holding { account: found.state.clone(), proof, positions },
+        waiting: found.inbox.iter().cloned().collect(),
+        height,
+    }))
 }
 
-/// Puts together what proves an account at the height that the block there certifies.
+/// What proves what an account holds, without why; or that there is none.
 ///
 /// # Errors
 /// [`ProveError`].
-pub fn account_bundle(store: &Store, proved: Proved) -> Result<AccountBundle, ProveError> {
-    let Proved { account, proof, positions, height } = proved;
-    let stored = store.block(height).map_err(ProveError::Store)?.ok_or(ProveError::NoBlock)?;
-    let network = stored.block.header.network;
-    let checkpoint = CertifiedHeader { header: stored.block.header, certificate: stored.certificate };
-    let read = |place| -> Result<(Entry, ByteVec), ProveError> {
-        let bytes = store.entry_at(place).map_err(ProveError::Store)?;
-        let entry = Entry::decode(&bytes).map_err(|e| ProveError::Store(StoreError::damaged(e)))?;
-        Ok((entry, bytes.into()))
+pub fn holdings_bundle(store: &Store, looked: Looked) -> Result<Bundle, ProveError> {
+    let (claim, height) = match looked {
+        Looked::Held(proved) => (Claim::Holdings(Box::new(proved.holding)), proved.height),
+        Looked::Absent { account, proof, height } => (Claim::Absence(account, proof), height),
     };
-    let places = store.settlements(&account.account).map_err(ProveError::Store)?;
-    let places = places.into_iter().filter(|place| place.height <= height);
-    let settlements = places.map(read).collect::<Result<Vec<_>, _>>()?;
-    let mut stands_on: BTreeMap<Link, &Entry> = BTreeMap::new();
-    for (entry, _) in &settlements {
-        if let Entry::Settlement(settlement) = entry {
-            stands_on.insert(settlement.record().parent, entry);
-        }
-    }
-    let from = store.history_from().map_err(ProveError::Store)?;
-    let known = store.lineage_at(&account.account, 0).map_err(ProveError::Store)?;
-    if from > 1 && known.is_none() {
-        return Err(ProveError::NoHistory(from));
-    }
-    let mut lineage: Vec<ByteVec> = Vec::new();
-    let mut listings = Listings { store, listed: BTreeSet::new(), bytes: Vec::new() };
-    for place in store.lineage(&account.account, account.sequence).map_err(ProveError::Store)? {
-        let (entry, bytes) = read(place)?;
-        listings.needed_by(&entry)?;
-        let mut head = entry.id();
-        while let Some(settlement) = stands_on.get(&head) {
-            listings.needed_by(settlement)?;
-            head = settlement.id();
-        }
-        lineage.push(bytes);
-    }
-    let settled: BTreeSet<Link> = settlements.iter().map(|(entry, _)| entry.id()).collect();
-    let credits = store.credits(&account.account, account.credits_received).map_err(ProveError::Store)?;
-    let mut sources: Vec<ByteVec> = Vec::new();
-    let mut sourced = BTreeSet::new();
-    for credit in &credits {
-        if !settled.contains(&credit.source) && sourced.insert(credit.source) {
-            let source = store.entry(&credit.source).map_err(ProveError::Store)?;
-            sources.extend(source.map(|(_, bytes)| ByteVec::from(bytes)));
-        }
-    }
-    Ok(AccountBundle {
-        version: BUNDLE_VERSION,
-        network,
-        checkpoint,
-        account,
-        proof,
-        lineage,
-        credits,
-        sources,
-        listings: listings.bytes,
-        settlements: settlements.into_iter().map(|(_, bytes)| bytes).collect(),
-        positions,
-        trust: store.trust_steps(height).map_err(ProveError::Store)?,
-    })
+    Ok(Bundle { head: head(store, height, claim)?, elements: Vec::new() })
 }
 
-/// The listings of a bundle, each once, in the order of first use.
-struct Listings<'s> {
-    store: &'s Store,
-    listed: BTreeSet<Link>,
-    bytes: Vec<ByteVec>,
+/// What proves that an entry stands in its block; nothing where it is not here.
+///
+/// # Errors
+/// [`ProveError`].
+pub fn entry_bundle(store: &Store, id: &Link) -> Result<Option<Bundle>, ProveError> {
+    let Some((place, bytes)) = store.entry(id)? else { return Ok(None) };
+    let Some(stored) = store.block(place.height)? else { return Ok(None) };
+    let leaves: Vec<Digest> = stored.block.entries.iter().map(|id| leaf_hash(&id.0)).collect();
+    let index = usize::try_from(place.index).unwrap_or(usize::MAX);
+    let path = sided_path(&leaves, index);
+    let path = path.ok_or_else(|| StoreError::Damaged(format!("no entry {index} in block {}", place.height)))?;
+    let claim = Claim::Entry(bytes.into(), path);
+    Ok(Some(Bundle { head: head(store, place.height, claim)?, elements: Vec::new() }))
 }
 
-impl Listings<'_> {
-    fn needed_by(&mut self, entry: &Entry) -> Result<(), ProveError> {
-        for needed in listings_needed(entry) {
-            let link = match needed {
-                NeededListing::Named(link) => Some(link),
-                NeededListing::Of(instrument) => self.store.listing_link(instrument).map_err(ProveError::Store)?,
-            };
-            if let Some(link) = link.filter(|link| self.listed.insert(*link)) {
-                let listing = self.store.entry(&link).map_err(ProveError::Store)?;
-                self.bytes.extend(listing.map(|(_, bytes)| ByteVec::from(bytes)));
+/// The head of a bundle whose claim is true at a height.
+fn head(store: &Store, height: u64, claim: Claim) -> Result<Head, ProveError> {
+    let checkpoint = store.certified_header(height)?.ok_or(ProveError::NoBlock)?;
+    let (network, trust) = (checkpoint.header.network, store.trust_steps(height)?);
+    Ok(Head { version: BUNDLE_VERSION, network, trust, checkpoint, claim })
+}
+
+/// Puts together what proves an account at the height that the block there certifies: its whole lineage, or, where older blocks are not
+/// kept, that from the anchor on.
+///
+/// # Errors
+/// [`ProveError`].
+pub fn account_bundle(store: &Store, proved: &Proved) -> Result<Bundle, ProveError> {
+    let from = store.history_from()?;
+    let made = bundle_from(store, proved, from);
+    // Meanwhile the store may have forgotten what was about to be read.
+    if made.is_err() && store.history_from()? > from {
+        return bundle_from(store, proved, store.history_from()?);
+    }
+    made
+}
+
+fn bundle_from(store: &Store, proved: &Proved, from: u64) -> Result<Bundle, ProveError> {
+    let Proved { holding, waiting, height } = proved;
+    let AccountState { account, sequence, .. } = holding.account;
+    let opening = store.lineage_at(&account, 0)?;
+    let is_whole = from <= 1 || opening.is_some_and(|place| place.height > from);
+    let anchor = if is_whole { None } else { Some(store.anchor_of(&account)?.ok_or(ProveError::NoHistory(from))?) };
+    let after = anchor.as_ref().map_or(0, |anchor| anchor.header.header.height);
+    let records = Stored { store, settlements: settlements(store, &account, after..=*height)? };
+    let mut elements = Vec::new();
+    let take = |element: Element| {
+        elements.push(element);
+        Ok(())
+    };
+    let (mut arrangement, first) = match &anchor {
+        None => (Arrangement::from_opening(account, records, take), 0),
+        Some(anchor) => {
+            let next = anchor.holding.account.sequence.saturating_add(1);
+            (Arrangement::from_anchor(&anchor.holding, records, take)?, next)
+        }
+    };
+    for place in store.lineage(&account, first..=sequence)? {
+        arrangement.entry(store.entry_at(place)?)?;
+    }
+    for credit in waiting {
+        arrangement.waiting(credit.clone())?;
+    }
+    drop(arrangement);
+    let holding = Box::new(holding.clone());
+    let claim = match anchor {
+        None => Claim::Lineage(holding),
+        Some(anchor) => Claim::LineageFrom(holding, Box::new(anchor)),
+    };
+    Ok(Bundle { head: head(store, *height, claim)?, elements })
+}
+
+/// The settlements of an account's positions in blocks after a height, by what they stand on.
+fn settlements(
+    store: &Store,
+    account: &AccountId,
+    heights: std::ops::RangeInclusive<u64>,
+) -> Result<BTreeMap<Link, Vec<u8>>, ProveError> {
+    let mut by_parent = BTreeMap::new();
+    for place in store.settlements(account)? {
+        if place.height > *heights.start() && place.height <= *heights.end() {
+            let bytes = store.entry_at(place)?;
+            if let Entry::Settlement(settlement) = Entry::decode(&bytes)? {
+                by_parent.insert(settlement.record().parent, bytes);
             }
         }
-        Ok(())
+    }
+    Ok(by_parent)
+}
+
+/// What a lineage needs beside its own entries, from the store.
+struct Stored<'s> {
+    store: &'s Store,
+    settlements: BTreeMap<Link, Vec<u8>>,
+}
+
+impl Records for Stored<'_> {
+    type Error = ProveError;
+
+    fn source(&self, id: &Link) -> Result<Vec<u8>, ProveError> {
+        let found = self.store.entry(id)?.map(|(_, bytes)| bytes);
+        found.ok_or_else(|| StoreError::Damaged(format!("no entry {id}, which gave a credit")).into())
+    }
+
+    fn listing(&self, needed: NeededListing<'_>) -> Result<Vec<u8>, ProveError> {
+        let (found, what) = match needed {
+            NeededListing::Named(link) => (self.store.listing(&link)?, link.to_string()),
+            NeededListing::Of(instrument) => (self.store.listing_of(instrument)?, instrument.to_string()),
+        };
+        found.ok_or_else(|| StoreError::Damaged(format!("no listing {what}")).into())
+    }
+
+    fn settlement_on(&self, head: &Link) -> Result<Option<Vec<u8>>, ProveError> {
+        Ok(self.settlements.get(head).cloned())
     }
 }

@@ -130,6 +130,7 @@ impl Node {
             let blocks = match answer {
                 Ok(bytes) => synced_blocks(&bytes)
                     .inspect_err(|violation| tracing::warn!(%peer, %violation, "blocks that cannot be read"))
+                    .inspect(|blocks| tell_of_none(&peer, from_height, blocks))
                     .ok(),
                 Err(e) => {
                     tracing::debug!(%peer, error = %e, "blocks were not sent");
@@ -157,5 +158,16 @@ impl Node {
                 tracing::debug!(error = %e, "the head was not published");
             }
         });
+    }
+}
+
+/// A peer that has a higher head and not the next block keeps only later ones.
+fn tell_of_none(peer: &MemberId, from_height: u64, blocks: &[SyncedBlock]) {
+    if blocks.is_empty() {
+        tracing::info!(
+            %peer,
+            from_height,
+            "this peer does not keep the block any more; where no peer does, begin with an empty data folder and sync.begin = \"snapshot\""
+        );
     }
 }

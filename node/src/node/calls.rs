@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stemma_chain_format::hash::{AccountId, Link};
+use stemma_chain_format::hash::Link;
 use stemma_chain_format::validate::VerifiedEntry;
 use stemma_node_api::catalogue::{ChangeListing, DryRun, DryRunView, ListInstrument};
 use stemma_node_api::types::{Committed, Market};
@@ -96,7 +96,7 @@ impl Node {
                 self.govern(&record, reply);
                 Ok(())
             }
-            Call::Prove { account, reply } => answer(reply, self.prove(&account)),
+            Call::Prove { account, reply } => answer(reply, Ok(ledger::look(self.state.ledger(), &account))),
         }
     }
 
@@ -164,11 +164,6 @@ impl Node {
     fn try_out(&self, asked: &DryRun) -> Result<DryRunView, ApiError> {
         let institution = self.institution.as_ref().ok_or_else(|| wrong_role("institution"))?;
         institution.try_out(asked, self.state.ledger(), now_ms())
-    }
-
-    fn prove(&self, account: &AccountId) -> Result<ledger::Proved, ApiError> {
-        let missing = || ApiError::new(ErrorCode::NotFound, format!("there is no account {account}"));
-        ledger::proved(self.state.ledger(), account).ok_or_else(missing)
     }
 
     fn market(&self) -> Result<Market, ApiError> {

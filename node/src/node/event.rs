@@ -25,7 +25,7 @@ use crate::bank::identity::{EnrolError, Enrolment};
 use crate::bank::{HandedIn, IdentityOutcome};
 use crate::institution::back_office::Heard;
 use crate::institution::prices::{Quoted, Update};
-use crate::ledger::Proved;
+use crate::ledger::Looked;
 use crate::role::Answer;
 use crate::store::{EnrolmentKind, EnrolmentRow, OrderRow};
 use stemma_net::{NetEvent, ReplyHandle};
@@ -196,12 +196,12 @@ pub enum Call {
         /// Takes its id.
         reply: CallReply<Committed>,
     },
-    /// An account's state and positions with their proofs.
+    /// An account's state and positions with their proofs, or the proof that there is none.
     Prove {
         /// The account.
         account: AccountId,
         /// Takes them.
-        reply: CallReply<Proved>,
+        reply: CallReply<Looked>,
     },
 }
 

@@ -245,12 +245,14 @@ impl Node {
             return Ok(());
         }
         let (entries, trades) = self.store.counts()?;
+        let history_from = self.store.history_from()?;
         self.status.send_replace(Status {
             height: head.height,
             head: head.block.to_string(),
             account_root: ledger.root().to_string(),
             time_ms: head.time_ms,
             peers,
+            history_from,
             pool,
             entries,
             trades,

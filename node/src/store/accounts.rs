@@ -1,5 +1,7 @@
 //! Accounts: state, lineage and credits by the account's number.
 
+use std::ops::RangeInclusive;
+
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, WriteTransaction};
 use stemma_chain_format::account::AccountState;
 use stemma_chain_format::cbor;
@@ -8,7 +10,7 @@ use stemma_chain_format::endorsement::{Credit, Endorsement};
 use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::instrument::InstrumentId;
-use stemma_chain_format::ledger::{Account, Ledger, Parts};
+use stemma_chain_format::ledger::{Account, Head, Ledger, Parts};
 use stemma_chain_format::lineage::Listed;
 use stemma_chain_format::member::MemberId;
 use stemma_consensus::state::CommittedBlock;
@@ -121,8 +123,7 @@ impl Store {
             return Ok(Ledger::genesis(registry, genesis.genesis().created_ms));
         };
         let header = last.block.header;
-        let head =
-            stemma_chain_format::ledger::Head { height: header.height, block: header.id(), time_ms: header.time_ms };
+        let head = Head::of(&header);
         let parts = Parts { accounts: self.load_accounts()?, listings: self.listings()?, positions: self.positions()? };
         let (expected, found) = (header.registry_root, registry.root());
         if expected != found {
@@ -160,7 +161,7 @@ impl Store {
         for row in listings.iter()? {
             let (instrument, _) = row?;
             let instrument: InstrumentId = instrument.value().parse().map_err(StoreError::damaged)?;
-            let bytes = self.listing_bytes(&instrument)?;
+            let bytes = self.listing_of(&instrument)?;
             let bytes = bytes.ok_or_else(|| StoreError::Damaged(format!("no listing of {instrument}")))?;
             let Entry::Listing(listing) = Entry::decode(&bytes).map_err(StoreError::damaged)? else {
                 return Err(StoreError::Damaged(format!("the listing of {instrument} is none")));
@@ -170,18 +171,19 @@ impl Store {
         Ok(loaded)
     }
 
-    /// The link of an instrument's listing in force.
+    /// The bytes of a listing's entry, by its link.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn listing_link(&self, instrument: &InstrumentId) -> Result<Option<Link>, StoreError> {
-        let bytes = self.listing_bytes(instrument)?;
-        let entry = bytes.map(|bytes| Entry::decode(&bytes).map_err(StoreError::damaged)).transpose()?;
-        Ok(entry.map(|entry| entry.id()))
+    pub fn listing(&self, link: &Link) -> Result<Option<Vec<u8>>, StoreError> {
+        self.entry_of_half(&self.read()?, short(&link.0))
     }
 
     /// The bytes of the entry of an instrument's listing in force.
-    fn listing_bytes(&self, instrument: &InstrumentId) -> Result<Option<Vec<u8>>, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn listing_of(&self, instrument: &InstrumentId) -> Result<Option<Vec<u8>>, StoreError> {
         let txn = self.read()?;
         let listings = txn.open_table(tables::LISTINGS)?;
         let Some(half) = listings.get(instrument.to_string().as_str())?.map(|value| value.value()) else {
@@ -226,15 +228,15 @@ impl Store {
         range.map(|row| Ok(AccountId(row?.0.value()))).collect()
     }
 
-    /// Where the chains of an account's lineage up to a sequence stand, the opening first.
+    /// Where the entries of an account's lineage stand, in order of their sequence; the opening's is 0.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn lineage(&self, id: &AccountId, sequence: u64) -> Result<Vec<Place>, StoreError> {
+    pub fn lineage(&self, id: &AccountId, sequences: RangeInclusive<u64>) -> Result<Vec<Place>, StoreError> {
         let txn = self.read()?;
         let Some(number) = number_of(&txn, id)? else { return Ok(Vec::new()) };
         let lineages = txn.open_table(tables::LINEAGES)?;
-        let range = lineages.range((number, 0)..=(number, sequence))?;
+        let range = lineages.range((number, *sequences.start())..=(number, *sequences.end()))?;
         range
             .map(|row| {
                 let (height, index) = row?.1.value();
@@ -252,17 +254,6 @@ impl Store {
         let Some(number) = number_of(&txn, id)? else { return Ok(None) };
         let place = txn.open_table(tables::LINEAGES)?.get((number, sequence))?.map(|value| value.value());
         Ok(place.map(|(height, index)| Place { height, index }))
-    }
-
-    /// The first `received` credits of an account, absorbed or not.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn credits(&self, id: &AccountId, received: u64) -> Result<Vec<Credit>, StoreError> {
-        let txn = self.read()?;
-        let Some(number) = number_of(&txn, id)? else { return Ok(Vec::new()) };
-        let credits = txn.open_table(tables::CREDITS)?;
-        credits_between(&credits, number, 0..received)
     }
 }
 

@@ -9,6 +9,7 @@ mod blocks;
 mod book;
 mod copy;
 mod errands;
+mod history;
 mod orders;
 mod outbox;
 mod positions;
@@ -23,7 +24,7 @@ mod verifiers;
 mod wal;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 use stemma_chain_format::hash::{Digest, NetworkId};
@@ -100,6 +101,8 @@ const LAYOUT_VERSION: u32 = 5;
 pub struct Store {
     db: Arc<Database>,
     owner: MemberId,
+    /// Held by whoever makes anchors or forgets blocks: one at a time.
+    history: Arc<Mutex<()>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -118,7 +121,7 @@ impl Store {
             .set_cache_size(256 << 20)
             .create(path)
             .map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
-        let store = Self { db: Arc::new(db), owner: member.clone() };
+        let store = Self { db: Arc::new(db), owner: member.clone(), history: Arc::default() };
         let owner = owner_text(network, member);
         let txn = store.begin()?;
         {
@@ -144,7 +147,7 @@ impl Store {
     pub fn open_copy(path: &Path, network: NetworkId, member: &MemberId) -> Result<Self, StoreError> {
         let db = Database::open(path);
         let db = db.map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
-        let store = Self { db: Arc::new(db), owner: member.clone() };
+        let store = Self { db: Arc::new(db), owner: member.clone(), history: Arc::default() };
         let (expected, found) = (owner_text(network, member), store.note("owner")?);
         match found {
             Some(found) if found == expected => Ok(store),

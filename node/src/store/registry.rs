@@ -1,6 +1,6 @@
 //! The member registry: that of the next block, and how trust comes to it from the genesis.
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use stemma_chain_format::cbor;
 use stemma_chain_format::certificate::CertifiedHeader;
 use stemma_chain_format::chain::Entry;
@@ -51,17 +51,21 @@ pub(super) fn write_at(
     Ok(())
 }
 
+/// The registry by which the block after the last one that a transaction sees is made.
+pub(super) fn in_force(txn: &ReadTransaction, genesis: &GenesisFile) -> Result<Registry, StoreError> {
+    match txn.open_table(tables::REGISTRIES)?.last()? {
+        Some((_, value)) => Registry::decode(value.value()).map_err(StoreError::damaged),
+        None => Ok(Registry::from_genesis(genesis)),
+    }
+}
+
 impl Store {
     /// The registry by which the next block is made: what the last block led to, or the genesis'.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn registry(&self, genesis: &GenesisFile) -> Result<Registry, StoreError> {
-        let registries = self.read()?.open_table(tables::REGISTRIES)?;
-        match registries.last()? {
-            Some((_, value)) => Registry::decode(value.value()).map_err(StoreError::damaged),
-            None => Ok(Registry::from_genesis(genesis)),
-        }
+        in_force(&self.read()?, genesis)
     }
 
     /// The steps of trust up to a height, in order.

@@ -1,18 +1,24 @@
 //! The whole state as a snapshot: read at one moment for others, and written where this node begins with one.
 
+use std::collections::BTreeMap;
+
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, WriteTransaction};
 use stemma_chain_format::cbor;
 use stemma_chain_format::certificate::CertifiedHeader;
+use stemma_chain_format::chain::Entry;
 use stemma_chain_format::endorsement::Credit;
-use stemma_chain_format::hash::{Digest, Link};
+use stemma_chain_format::genesis::GenesisFile;
+use stemma_chain_format::hash::{AccountId, Digest, Link};
+use stemma_chain_format::ledger::{Account, Head, Ledger, Parts};
+use stemma_chain_format::lineage::Listed;
 use stemma_chain_format::snapshot::{Item, Restored};
 use stemma_chain_format::trust::TrustStep;
 use stemma_consensus::sync::SyncedBlock;
 
-use super::{Store, StoreError, accounts, positions, registry, short, tables};
+use super::{Store, StoreError, accounts, history, positions, registry, short, tables};
 
 /// The name of the note that says from which height on this store has blocks.
-const HISTORY_NOTE: &str = "history-from";
+pub(super) const HISTORY_NOTE: &str = "history-from";
 
 /// The state at one moment, to be read piece by piece.
 pub struct StateReader {
@@ -45,7 +51,7 @@ impl Store {
         Ok(Some(StateReader { store: self.clone(), txn, head, trust }))
     }
 
-    /// The least height of which this store has the block: above 1 where it began with a snapshot.
+    /// The least height of which this store has the block: above 1 where it began with a snapshot, or has forgotten older ones.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -81,6 +87,7 @@ impl Store {
             txn.open_table(tables::META)?.insert(HISTORY_NOTE, height.to_string().as_str())?;
         }
         registry::write_at(&txn, height, restored.ledger.registry(), &restored.trust)?;
+        history::anchor_all(&txn, height, restored)?;
         Ok(txn.commit()?)
     }
 }
@@ -112,7 +119,7 @@ fn write_listings(txn: &WriteTransaction, restored: &Restored) -> Result<(), Sto
         listings.insert(instrument.as_str(), short(&listed.link.0))?;
     }
     for bytes in &restored.listings {
-        let entry = stemma_chain_format::chain::Entry::decode(bytes).map_err(StoreError::damaged)?;
+        let entry = Entry::decode(bytes).map_err(StoreError::damaged)?;
         let id: Link = entry.id();
         apart.insert(short(&id.0), bytes.as_slice())?;
     }
@@ -120,6 +127,41 @@ fn write_listings(txn: &WriteTransaction, restored: &Restored) -> Result<(), Sto
 }
 
 impl StateReader {
+    /// The ledger after the block, with the digest of each account's credits before those that wait, where some do.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] where it does not give the certified root.
+    pub fn ledger(&self, genesis: &GenesisFile) -> Result<(Ledger, BTreeMap<AccountId, Digest>), StoreError> {
+        let (mut parts, mut digests) = (Parts::default(), BTreeMap::new());
+        self.each(|item| -> Result<(), StoreError> {
+            match item {
+                Item::Account(state, before, waiting) => {
+                    if !waiting.is_empty() {
+                        digests.insert(state.account, before);
+                    }
+                    parts.accounts.push(Account { state, inbox: waiting.into() });
+                }
+                Item::Position(key, position) => parts.positions.push((key, position)),
+                Item::Listing(bytes) => {
+                    let entry = Entry::decode(&bytes).map_err(StoreError::damaged)?;
+                    if let Entry::Listing(listing) = &entry {
+                        parts.listings.push(Listed { link: entry.id(), listing: listing.record().clone() });
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        let header = &self.head.header;
+        let registry = registry::in_force(&self.txn, genesis)?;
+        let ledger = Ledger::from_parts(registry, parts, Head::of(header));
+        let (expected, found) = (header.accounts_root, ledger.root());
+        if expected != found {
+            let what = format!("balances give the root {found}, block {} certifies {expected}", header.height);
+            return Err(StoreError::Damaged(what));
+        }
+        Ok((ledger, digests))
+    }
+
     /// Hands over all that the state consists of, one thing after the other.
     ///
     /// # Errors
@@ -148,7 +190,7 @@ impl StateReader {
         let held = self.txn.open_table(tables::POSITIONS).map_err(opened)?;
         for row in held.iter().map_err(damaged)? {
             let (key, value) = row.map_err(damaged)?;
-            let key = stemma_chain_format::hash::AccountId(key.value().1);
+            let key = AccountId(key.value().1);
             take(Item::Position(key, positions::decode(value.value())?))?;
         }
         let listings = self.txn.open_table(tables::LISTINGS).map_err(opened)?;

@@ -22,9 +22,9 @@ pub(super) const ACCOUNTS: TableDefinition<'static, u64, &[u8]> = TableDefinitio
 pub(super) const LINEAGES: TableDefinition<'static, (u64, u64), (u64, u32)> = TableDefinition::new("lineages");
 /// (account number, n) → CBOR of the n-th credit that the account received, from 0.
 pub(super) const CREDITS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new("credits");
-/// Account number → (how many credits came before those that are here, their running digest), where the store began with a snapshot.
+/// Account number → (how many credits came before those that are here, their running digest), where the history here does not begin with the genesis.
 pub(super) const CREDIT_BASES: TableDefinition<'static, u64, (u64, [u8; 32])> = TableDefinition::new("credit_bases");
-/// Half of an entry's id → its bytes, of entries whose blocks are not here: the listings in force in a snapshot.
+/// Half of an entry's id → its bytes, of listings whose blocks are not here.
 pub(super) const ENTRIES_APART: TableDefinition<'static, u128, &[u8]> = TableDefinition::new("entries_apart");
 /// (account id, position key) → CBOR position. A cache, like the accounts.
 pub(super) const POSITIONS: TableDefinition<'static, ([u8; 32], [u8; 32]), &[u8]> = TableDefinition::new("positions");
@@ -32,6 +32,14 @@ pub(super) const POSITIONS: TableDefinition<'static, ([u8; 32], [u8; 32]), &[u8]
 pub(super) const SETTLEMENTS: TableDefinition<'static, (u64, u128, u64, u32), ()> = TableDefinition::new("settlements");
 /// Instrument → half of its listing's id.
 pub(super) const LISTINGS: TableDefinition<'static, &str, u128> = TableDefinition::new("listings");
+
+/// (height, account number) → CBOR `[holding, digest before what waits]`: what an account held at a block, with the proof, so that its lineage
+/// can be proved from there on.
+pub(super) const ANCHORS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new("anchors");
+/// Height of which all anchors are here → how many.
+pub(super) const ANCHORED: TableDefinition<'static, u64, u64> = TableDefinition::new("anchored");
+/// Height → CBOR `[header, certificate]` of a block whose entries are not kept.
+pub(super) const HEADERS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("headers");
 
 /// Height → CBOR member registry that is in force from there on. Its root stands in the header of the block before.
 pub(super) const REGISTRIES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("registries");
@@ -121,6 +129,9 @@ pub(super) fn visit_all(visitor: &mut impl Visitor) -> Result<(), StoreError> {
     visitor.visit(POSITIONS)?;
     visitor.visit(SETTLEMENTS)?;
     visitor.visit(LISTINGS)?;
+    visitor.visit(ANCHORS)?;
+    visitor.visit(ANCHORED)?;
+    visitor.visit(HEADERS)?;
     visitor.visit(REGISTRIES)?;
     visitor.visit(TRUST)?;
     visitor.visit(ANNOUNCEMENTS)?;

@@ -111,7 +111,7 @@ fn shown(view: &RequestView) -> String {
             Some(settled) => {
                 let why = settled.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
                 rows.push(("Settled", format!("{}{why} at height {}", settled.act, settled.height)));
-                rows.push(("Settlement", settled.settlement.clone()));
+                rows.extend(settled.settlement.clone().map(|settlement| ("Settlement", settlement)));
             }
             None => rows.push(("Settled", "no: it waits, or was cancelled or taken back".to_owned())),
         }

@@ -8,8 +8,8 @@ use stemma_chain_format::genesis::{GenesisFile, Parameters};
 use stemma_chain_format::member::Role;
 use stemma_keystore::{Passphrase, Purpose, ScryptCost, SecretKey, generate, write_key_file};
 use stemma_node_api::config::{
-    BankConfig, ConsensusConfig, HttpConfig, InstitutionConfig, KeyFiles, LogConfig, NetworkConfig, NodeConfig,
-    PeerAddresses, SyncConfig, TelemetryConfig,
+    BankConfig, ConsensusConfig, HistoryConfig, HttpConfig, InstitutionConfig, KeyFiles, LogConfig, NetworkConfig,
+    NodeConfig, PeerAddresses, SyncConfig, TelemetryConfig,
 };
 
 use super::{Draft, FounderSignature, assemble};
@@ -138,6 +138,7 @@ pub fn config(plan: &Plan, all: &[Plan], ports: &BTreeMap<String, Ports>) -> Res
         },
         network: NetworkConfig::new(addresses(own.network), peers),
         sync: SyncConfig::default(),
+        history: HistoryConfig::default(),
         consensus: ConsensusConfig::default(),
         log: LogConfig::default(),
         telemetry: TelemetryConfig::default(),

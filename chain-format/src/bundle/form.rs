@@ -1,0 +1,279 @@
+//! The form of a bundle: a head, and the elements of a lineage, each an item of a CBOR sequence (RFC 8742).
+
+use minicbor::bytes::ByteVec;
+
+use crate::account::AccountState;
+use crate::cbor::{self, DecodeError, DecodeReason};
+use crate::certificate::CertifiedHeader;
+use crate::endorsement::Credit;
+use crate::error::{Rule, Violation, ensure, same};
+use crate::hash::{AccountId, Digest, NetworkId};
+use crate::limits::{BUNDLE_BYTES_MAX, BUNDLE_ELEMENT_BYTES_MAX, BUNDLE_HEAD_BYTES_MAX};
+use crate::merkle::{SidedStep, SparseProof};
+use crate::position::Position;
+use crate::trust::TrustStep;
+
+/// The version of the form.
+pub const BUNDLE_VERSION: u32 = 3;
+
+/// What a bundle claims, and what is true of all that it shows.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct Head {
+    /// Version of this form; 3.
+    #[n(0)]
+    pub version: u32,
+    /// The network.
+    #[n(1)]
+    pub network: NetworkId,
+    /// How the registry came from the genesis' to that of the checkpoint: one step for each block up to it that holds governance
+    /// records.
+    #[n(2)]
+    pub trust: Vec<TrustStep>,
+    /// The certified block at which the claim is true.
+    #[n(3)]
+    pub checkpoint: CertifiedHeader,
+    /// What is claimed.
+    #[n(4)]
+    pub claim: Claim,
+}
+
+/// What is claimed.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(flat)]
+pub enum Claim {
+    /// What an account held, and why, from its opening record on.
+    #[n(0)]
+    Lineage(#[n(0)] Box<Holding>),
+    /// The same from an earlier certified block on.
+    #[n(1)]
+    LineageFrom(#[n(0)] Box<Holding>, #[n(1)] Box<Anchor>),
+    /// What an account held.
+    #[n(2)]
+    Holdings(#[n(0)] Box<Holding>),
+    /// There was no such account.
+    #[n(3)]
+    Absence(#[n(0)] AccountId, #[n(1)] SparseProof),
+    /// An entry stands in the block, with the path from its id to the root of the block's.
+    #[n(4)]
+    Entry(#[n(0)] ByteVec, #[n(1)] Vec<SidedStep>),
+}
+
+/// An account and its positions under a block's root.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct Holding {
+    /// The account's leaf.
+    #[n(0)]
+    pub account: AccountState,
+    /// The leaf's path to the root.
+    #[n(1)]
+    pub proof: SparseProof,
+    /// The positions that the account has, in the order of their keys.
+    #[n(2)]
+    pub positions: Vec<HeldPosition>,
+}
+
+/// A position under a block's root.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct HeldPosition {
+    /// Its key.
+    #[n(0)]
+    pub key: AccountId,
+    /// Its leaf.
+    #[n(1)]
+    pub position: Position,
+    /// The leaf's path to the root.
+    #[n(2)]
+    pub proof: SparseProof,
+}
+
+/// Where a lineage begins that does not begin with its opening: what the account held at an earlier block.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct Anchor {
+    /// The block.
+    #[n(0)]
+    pub header: CertifiedHeader,
+    /// What the account held there.
+    #[n(1)]
+    pub holding: Holding,
+    /// The running digest of the account's credits before the first that waited there.
+    #[n(2)]
+    pub before_waiting: Digest,
+}
+
+/// One element of a lineage.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(flat)]
+pub enum Element {
+    /// A listing that what follows needs.
+    #[n(0)]
+    Listing(#[n(0)] ByteVec),
+    /// An entry that gave credits which follow.
+    #[n(1)]
+    Source(#[n(0)] ByteVec),
+    /// The opening, a chain, or a servicing record.
+    #[n(2)]
+    Entry(#[n(0)] ByteVec),
+    /// A settlement of the position that the element before left.
+    #[n(3)]
+    Settlement(#[n(0)] ByteVec),
+    /// A credit that waits in the inbox.
+    #[n(4)]
+    Waiting(#[n(0)] Credit),
+}
+
+impl Head {
+    /// Reads a head.
+    ///
+    /// # Errors
+    /// Not the one encoding, too large, or another version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
+        let head: Self = cbor::decode(bytes, "bundle", BUNDLE_HEAD_BYTES_MAX)?;
+        same(Rule::Encoding, "bundle.version", &BUNDLE_VERSION, &head.version)?;
+        Ok(head)
+    }
+}
+
+impl Element {
+    /// Reads an element.
+    ///
+    /// # Errors
+    /// Not the one encoding, or too large.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
+        Ok(cbor::decode(bytes, "bundle element", BUNDLE_ELEMENT_BYTES_MAX)?)
+    }
+}
+
+impl Holding {
+    /// Requires that leaf and positions stand under a root, and that these are all the positions there are.
+    ///
+    /// # Errors
+    /// [`Rule::Proof`], [`Rule::Holdings`], [`Rule::Account`] with the place.
+    pub(super) fn stands_under(&self, root: &Digest) -> Result<(), Violation> {
+        let Self { account, proof, positions } = self;
+        proof.verify_present(root, &account.account, &cbor::encode(account))?;
+        let count = positions.len() as u64;
+        same(Rule::Holdings, "positions", &account.positions, &count)?;
+        let mut before: Option<&AccountId> = None;
+        for (index, held) in positions.iter().enumerate() {
+            let place = format!("positions[{index}]");
+            let ascends = before.is_none_or(|before| *before < held.key);
+            ensure(ascends, Rule::Holdings, &format!("{place}.key"), "a key above the one before", held.key)?;
+            before = Some(&held.key);
+            same(Rule::Account, &format!("{place}.account"), &account.account, &held.position.account)?;
+            let leaf = cbor::encode(&held.position);
+            held.proof.verify_present(root, &held.key, &leaf).map_err(|v| v.within(&place))?;
+        }
+        Ok(())
+    }
+}
+
+/// A whole bundle in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// Its head.
+    pub head: Head,
+    /// Its elements, in order.
+    pub elements: Vec<Element>,
+}
+
+impl Bundle {
+    /// The file's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = cbor::encode(&self.head);
+        self.elements.iter().for_each(|element| bytes.extend(cbor::encode(element)));
+        bytes
+    }
+
+    /// Reads a bundle by its form.
+    ///
+    /// # Errors
+    /// The first item that is not what it must be.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
+        let mut items = Items::new();
+        items.push(bytes);
+        let head = items.take_or_end()?.map(|item| Head::decode(&item)).transpose()?;
+        let head = head.ok_or_else(|| Violation::new(Rule::Encoding, "bundle", "a head", "an empty file"))?;
+        let mut elements = Vec::new();
+        while let Some(item) = items.take_or_end()? {
+            elements.push(Element::decode(&item)?);
+        }
+        Ok(Self { head, elements })
+    }
+}
+
+/// The items of a bundle's file, which comes piece by piece.
+#[derive(Debug, Default)]
+pub struct Items {
+    /// What is not yet taken.
+    buffer: Vec<u8>,
+    /// How much of it is.
+    at: usize,
+    taken_items: u64,
+    pushed_bytes: u64,
+}
+
+impl Items {
+    /// Before the first byte.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The file goes on.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.at);
+        self.at = 0;
+        self.pushed_bytes = self.pushed_bytes.saturating_add(bytes.len() as u64);
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next item; none where more bytes are needed.
+    ///
+    /// # Errors
+    /// What stands there is no item, or one that is too large.
+    pub fn take(&mut self) -> Result<Option<Vec<u8>>, Violation> {
+        let (name, bytes_max) = match self.taken_items {
+            0 => ("bundle", BUNDLE_HEAD_BYTES_MAX),
+            _ => ("bundle element", BUNDLE_ELEMENT_BYTES_MAX),
+        };
+        let failed = |offset, reason| Violation::from(DecodeError { record: name, offset, reason });
+        let too_large = |found, max| failed(0, DecodeReason::TooLarge { found, max });
+        if self.pushed_bytes > BUNDLE_BYTES_MAX {
+            return Err(too_large(usize::try_from(self.pushed_bytes).unwrap_or(usize::MAX), bytes_max));
+        }
+        let rest = self.buffer.get(self.at..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        match cbor::first_item(rest) {
+            Ok(item) if item.len() > bytes_max => Err(too_large(item.len(), bytes_max)),
+            Ok(item) => {
+                let item = item.to_vec();
+                self.at = self.at.saturating_add(item.len());
+                self.taken_items = self.taken_items.saturating_add(1);
+                Ok(Some(item))
+            }
+            Err((_, DecodeReason::Truncated)) if rest.len() <= bytes_max => Ok(None),
+            Err((_, DecodeReason::Truncated)) => Err(too_large(rest.len(), bytes_max)),
+            Err((offset, reason)) => Err(failed(offset, reason)),
+        }
+    }
+
+    /// The next item; none where the file ends, all of which was pushed.
+    ///
+    /// # Errors
+    /// As with [`Self::take`], or the file ends in the middle of an item.
+    pub fn take_or_end(&mut self) -> Result<Option<Vec<u8>>, Violation> {
+        let item = self.take()?;
+        let rest = self.buffer.get(self.at..).unwrap_or_default();
+        if item.is_some() || rest.is_empty() {
+            return Ok(item);
+        }
+        let record = if self.taken_items == 0 { "bundle" } else { "bundle element" };
+        let failed = |(offset, reason)| Violation::from(DecodeError { record, offset, reason });
+        cbor::first_item(rest).map(|item| Some(item.to_vec())).map_err(failed)
+    }
+}

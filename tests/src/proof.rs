@@ -1,0 +1,43 @@
+//! What nodes prove of accounts, verified by both implementations.
+
+use std::fs;
+use std::process::Command;
+
+use stemma_chain_format::bundle::{self, Derived, ProvedBlock, ProvedClaim, Verdict};
+use stemma_chain_format::hash::AccountId;
+use stemma_node_api::Client;
+
+use crate::network::Network;
+use crate::python;
+
+/// A lineage that a node gave and that holds, and the block from which on it goes, where not from the opening.
+///
+/// # Panics
+/// It does not hold, or is something else.
+#[must_use]
+pub fn lineage(network: &Network, bytes: &[u8]) -> (Derived, Option<ProvedBlock>) {
+    match bundle::verify(bytes, network.genesis()) {
+        Verdict::Verified(proved) => match proved.claim {
+            ProvedClaim::Lineage(derived, from) => (*derived, from),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A node's proof of an account's lineage, verified here and by the second implementation.
+///
+/// # Panics
+/// There is none, or one of the two refuses it.
+pub async fn proved(network: &Network, client: &Client, account: &AccountId) -> (Derived, Option<ProvedBlock>) {
+    let bytes = client.account_bundle(&account.to_string()).await.unwrap();
+    let found = lineage(network, &bytes);
+    if let Some(python) = python::find() {
+        let file = network.scratch().join(format!("{account}.bundle"));
+        fs::write(&file, bytes).unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/stemma_verify.py");
+        let run = Command::new(python).arg(script).arg(network.genesis_file()).arg(&file).output().unwrap();
+        assert!(run.status.success(), "{run:?}");
+    }
+    found
+}

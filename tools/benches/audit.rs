@@ -1,0 +1,146 @@
+//! What verifying a lineage costs, as ratios: beyond its bare signatures on one core, on two cores against one, and from an anchor.
+//! Times are the smallest of several runs. `cargo bench -p stemma-tools --bench audit -- 100 10000` chooses the lengths.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    missing_docs,
+    reason = "a benchmark prints and fails by panicking"
+)]
+
+#[path = "../../chain-format/tests/common/mod.rs"]
+mod common;
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use common::{Order, World};
+use stemma_chain_format::bundle::{
+    self, Arrangement, BATCH_ELEMENTS, Bundle, Claim, Element, NeededListing, Records, Verdict,
+};
+use stemma_chain_format::chain::Entry;
+use stemma_chain_format::error::Violation;
+use stemma_chain_format::hash::{AccountId, Link};
+use stemma_chain_format::keys::{self, SignatureCheck};
+use stemma_chain_format::request::Side;
+use stemma_tools::audit::verify_stream;
+
+const LENGTHS: [usize; 3] = [100, 10_000, 100_000];
+const RUNS: usize = 3;
+
+/// A world in which alice traded so often, and where she stood right before the last ten trades.
+fn traded(chains: usize) -> (World, World) {
+    let mut world = World::funded();
+    let alice = world.customer("alice");
+    let mut earlier = world.clone();
+    for n in 0..chains {
+        let side = if n % 2 == 0 { Side::Buy } else { Side::Sell };
+        let entry = Order { fee: 0, ..Order::new(alice, "fund-house", side) }.chain(&world);
+        world.commit(vec![entry]).unwrap();
+        if n + 10 == chains {
+            earlier = world.clone();
+        }
+    }
+    (world, earlier)
+}
+
+/// What the lineage needs beside itself, found at once.
+struct Found(BTreeMap<Link, Vec<u8>>, BTreeMap<String, Vec<u8>>);
+
+impl Found {
+    fn of(world: &World) -> Self {
+        let by_id = world.history().map(|entry| (entry.id(), entry.encode())).collect();
+        let listings = world.ledger.listings();
+        let listed = listings.map(|l| (l.listing.instrument.to_string(), Vec::from(world.body(l.link)))).collect();
+        Self(by_id, listed)
+    }
+}
+
+impl Records for &Found {
+    type Error = Violation;
+
+    fn source(&self, id: &Link) -> Result<Vec<u8>, Violation> {
+        Ok(self.0[id].clone())
+    }
+
+    fn listing(&self, needed: NeededListing<'_>) -> Result<Vec<u8>, Violation> {
+        Ok(match needed {
+            NeededListing::Named(link) => self.0[&link].clone(),
+            NeededListing::Of(instrument) => self.1[&instrument.to_string()].clone(),
+        })
+    }
+
+    fn settlement_on(&self, _head: &Link) -> Result<Option<Vec<u8>>, Violation> {
+        Ok(None)
+    }
+}
+
+fn lineage_of(world: &World, account: AccountId) -> Vec<u8> {
+    let found = Found::of(world);
+    let mut elements = Vec::new();
+    let take = |element: Element| {
+        elements.push(element);
+        Ok(())
+    };
+    let mut to = Arrangement::from_opening(account, &found, take);
+    for entry in world.lineage(account) {
+        to.entry(entry.encode()).unwrap();
+    }
+    drop(to);
+    let holding = Box::new(world.holding(account));
+    Bundle { head: world.head_of(Claim::Lineage(holding)), elements }.encode()
+}
+
+fn signatures(world: &World, account: AccountId) -> Vec<SignatureCheck> {
+    let checks = |entry: &&Entry| match entry {
+        Entry::Chain(c) => {
+            vec![c.request.signature_check(), c.endorsement.signature_check(), c.execution.signature_check()]
+        }
+        Entry::Opening(opening) => vec![opening.signature_check()],
+        _ => Vec::new(),
+    };
+    world.lineage(account).iter().flat_map(checks).collect()
+}
+
+fn smallest(run: impl Fn()) -> Duration {
+    let timed = |()| {
+        let start = Instant::now();
+        run();
+        start.elapsed()
+    };
+    std::iter::repeat_n((), RUNS).map(timed).min().unwrap()
+}
+
+fn main() {
+    let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let lengths = if asked.is_empty() { LENGTHS.to_vec() } else { asked };
+    for chains in lengths {
+        let (world, earlier) = traded(chains);
+        let account = world.customer("alice").account;
+        let bytes = lineage_of(&world, account);
+        let checks = signatures(&world, account);
+        let batches: Vec<&[SignatureCheck]> = checks.chunks(BATCH_ELEMENTS * 3).collect();
+        let bare = smallest(|| {
+            assert!(batches.iter().flat_map(|batch| keys::verify_batch(black_box(batch))).all(|v| v.is_ok()));
+        });
+        let verified = |verdict: Verdict| assert!(matches!(verdict, Verdict::Verified(_)), "{verdict:?}");
+        let one = smallest(|| verified(bundle::verify(black_box(&bytes), &world.file)));
+        let all = smallest(|| verified(verify_stream(black_box(bytes.as_slice()), &world.file).unwrap()));
+        let since = world.bundle_from(account, &earlier).encode();
+        let anchored = smallest(|| verified(bundle::verify(black_box(&since), &world.file)));
+        println!("{chains} chains, {} signatures, {} bytes:", checks.len(), bytes.len());
+        let report = |what: &str, time: Duration, to: Duration| {
+            println!("  {what:<48} {:>8.2} x   {time:>10.1?}", time.as_secs_f64() / to.as_secs_f64());
+        };
+        report("signatures alone, in batches", bare, bare);
+        report("the bundle on one core, to its signatures", one, bare);
+        report("on all cores, to one core", all, one);
+        println!("  {:<48} {:>8}     {anchored:>10.1?}", "its last ten chains, from an anchor", "");
+    }
+}

@@ -1,0 +1,167 @@
+//! A bundle verified as it is read: little of it is kept, and signatures are checked on every core.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use stemma_chain_format::bundle::{Audit, BATCH_ELEMENTS, Checked, Element, Head, Items, Judged, Verdict};
+use stemma_chain_format::error::{Rule, Violation};
+use stemma_chain_format::genesis::GenesisFile;
+
+/// What is read at once, in bytes.
+const READ_BYTES: usize = 1024 * 1024;
+/// Batches on their way for each thread that checks signatures.
+const BATCHES_A_THREAD: usize = 2;
+
+/// Verifies a bundle against a genesis file while it is read.
+///
+/// # Errors
+/// It cannot be read.
+pub fn verify_stream(from: impl Read, genesis: &GenesisFile) -> io::Result<Verdict> {
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    match verified(Source { from, items: Items::new(), is_at_end: false }, genesis, threads) {
+        Ok(verdict) | Err(Stopped::Verdict(verdict)) => Ok(verdict),
+        Err(Stopped::Io(e)) => Err(e),
+    }
+}
+
+/// Why nothing more is read.
+enum Stopped {
+    Verdict(Verdict),
+    Io(io::Error),
+}
+
+fn refuted(violation: Violation) -> Stopped {
+    Stopped::Verdict(Verdict::Refuted(violation))
+}
+
+fn unreadable(violation: Violation) -> Stopped {
+    Stopped::Verdict(Verdict::Unreadable(violation))
+}
+
+/// The items of a file.
+struct Source<R> {
+    from: R,
+    items: Items,
+    is_at_end: bool,
+}
+
+impl<R: Read> Source<R> {
+    fn next(&mut self) -> Result<Option<Vec<u8>>, Stopped> {
+        loop {
+            if self.is_at_end {
+                return self.items.take_or_end().map_err(unreadable);
+            }
+            if let Some(item) = self.items.take().map_err(unreadable)? {
+                return Ok(Some(item));
+            }
+            let mut bytes = Vec::new();
+            let read = self.from.by_ref().take(READ_BYTES as u64).read_to_end(&mut bytes).map_err(Stopped::Io)?;
+            self.is_at_end = read == 0;
+            self.items.push(&bytes);
+        }
+    }
+
+    /// The next elements, fewer than asked for only at the end, and what keeps the one after them from being read.
+    fn elements(&mut self, count: usize) -> (Vec<Element>, Option<Stopped>) {
+        let mut elements = Vec::with_capacity(count);
+        while elements.len() < count {
+            let element =
+                self.next().and_then(|item| item.map(|item| Element::decode(&item)).transpose().map_err(unreadable));
+            match element {
+                Ok(Some(element)) => elements.push(element),
+                Ok(None) => break,
+                Err(stopped) => return (elements, Some(stopped)),
+            }
+        }
+        (elements, None)
+    }
+}
+
+fn verified(mut source: Source<impl Read>, genesis: &GenesisFile, threads: usize) -> Result<Verdict, Stopped> {
+    let empty = || unreadable(Violation::new(Rule::Encoding, "bundle", "a head", "an empty file"));
+    let head = source.next()?.ok_or_else(empty)?;
+    let head = Head::decode(&head).map_err(unreadable)?;
+    let mut audit = Audit::begin(head, genesis).map_err(refuted)?;
+    // A lineage of a batch or two is not worth the threads.
+    let (elements, stopped) = source.elements(BATCH_ELEMENTS);
+    let is_short = elements.len() < BATCH_ELEMENTS;
+    let judged = audit.judge(elements).map_err(unreadable)?;
+    audit.follow(judged.check()).map_err(refuted)?;
+    if let Some(stopped) = stopped {
+        return Err(stopped);
+    }
+    if !is_short {
+        follow_side_by_side(&mut source, &mut audit, threads)?;
+    }
+    audit.finish().map(|proved| Verdict::Verified(Box::new(proved))).map_err(refuted)
+}
+
+/// Batches are judged here in order, their signatures checked on several threads, and followed here in order again.
+fn follow_side_by_side(source: &mut Source<impl Read>, audit: &mut Audit, threads: usize) -> Result<(), Stopped> {
+    let in_flight_max = threads.saturating_mul(BATCHES_A_THREAD).max(1);
+    thread::scope(|scope| {
+        let (to_check, waiting) = mpsc::sync_channel::<(u64, Judged)>(in_flight_max);
+        let (done, checked) = mpsc::sync_channel::<(u64, Checked)>(in_flight_max);
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..threads {
+            let (waiting, done) = (Arc::clone(&waiting), done.clone());
+            scope.spawn(move || check_batches(&waiting, &done));
+        }
+        drop(done);
+        let mut inbox = Inbox { checked, early: BTreeMap::new(), next: 0 };
+        let (mut sent, mut stopped, mut is_at_end) = (0_u64, None, false);
+        while !is_at_end || inbox.next < sent {
+            let in_flight = usize::try_from(sent.saturating_sub(inbox.next)).unwrap_or(usize::MAX);
+            if !is_at_end && in_flight < in_flight_max {
+                let (elements, why) = source.elements(BATCH_ELEMENTS);
+                (is_at_end, stopped) = (elements.len() < BATCH_ELEMENTS, why);
+                let judged = audit.judge(elements).map_err(unreadable)?;
+                if to_check.send((sent, judged)).is_err() {
+                    break;
+                }
+                sent = sent.saturating_add(1);
+                continue;
+            }
+            let Some(batch) = inbox.take() else { break };
+            audit.follow(batch).map_err(refuted)?;
+        }
+        stopped.map_or(Ok(()), Err)
+    })
+}
+
+fn check_batches(waiting: &Mutex<Receiver<(u64, Judged)>>, done: &SyncSender<(u64, Checked)>) {
+    loop {
+        let next = match waiting.lock() {
+            Ok(waiting) => waiting.recv(),
+            Err(_) => return,
+        };
+        let Ok((number, judged)) = next else { return };
+        if done.send((number, judged.check())).is_err() {
+            return;
+        }
+    }
+}
+
+/// Checked batches, put in order again.
+struct Inbox {
+    checked: Receiver<(u64, Checked)>,
+    early: BTreeMap<u64, Checked>,
+    next: u64,
+}
+
+impl Inbox {
+    fn take(&mut self) -> Option<Checked> {
+        loop {
+            if let Some(batch) = self.early.remove(&self.next) {
+                self.next = self.next.saturating_add(1);
+                return Some(batch);
+            }
+            let (number, batch) = self.checked.recv().ok()?;
+            self.early.insert(number, batch);
+        }
+    }
+}
