@@ -8,6 +8,7 @@ use crate::certificate::CertifiedHeader;
 use crate::endorsement::Credit;
 use crate::error::{Rule, Violation, ensure, same};
 use crate::hash::{AccountId, Digest, NetworkId};
+use crate::ledger::Ledger;
 use crate::limits::{BUNDLE_BYTES_MAX, BUNDLE_ELEMENT_BYTES_MAX, BUNDLE_HEAD_BYTES_MAX};
 use crate::merkle::{SidedStep, SparseProof};
 use crate::position::Position;
@@ -148,6 +149,19 @@ impl Element {
 }
 
 impl Holding {
+    /// What an account holds at a ledger's head; none where there is no such account.
+    pub fn of(ledger: &Ledger, account: &AccountId) -> Option<Self> {
+        let state = ledger.account(account)?.state.clone();
+        let held = ledger.positions_of(account);
+        let held = held.map(|(key, position)| HeldPosition {
+            key: *key,
+            position: position.clone(),
+            proof: ledger.prove(key),
+        });
+        let positions = held.collect();
+        Some(Self { account: state, proof: ledger.prove(account), positions })
+    }
+
     /// Requires that leaf and positions stand under a root, and that these are all the positions there are.
     ///
     /// # Errors

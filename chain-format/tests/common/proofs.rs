@@ -2,8 +2,8 @@
 
 use minicbor::bytes::ByteVec;
 use stemma_chain_format::bundle::{
-    self, Anchor, Arrangement, BUNDLE_VERSION, Bundle, Claim, Derived, Element, Head, HeldPosition, Holding,
-    NeededListing, ProvedClaim, Records, Verdict,
+    self, Anchor, Arrangement, BUNDLE_VERSION, Bundle, Claim, Derived, Element, Head, Holding, NeededListing,
+    ProvedClaim, Records, Verdict,
 };
 use stemma_chain_format::certificate::{Certificate, CertifiedHeader, Precommit};
 use stemma_chain_format::chain::Entry;
@@ -104,17 +104,7 @@ impl World {
 
     /// What an account holds at the last block.
     pub fn holding(&self, account: AccountId) -> Holding {
-        let held = self.ledger.positions_of(&account);
-        let held = held.map(|(key, position)| HeldPosition {
-            key: *key,
-            position: position.clone(),
-            proof: self.ledger.prove(key),
-        });
-        Holding {
-            account: self.ledger.account(&account).unwrap().state.clone(),
-            proof: self.ledger.prove(&account),
-            positions: held.collect(),
-        }
+        Holding::of(&self.ledger, &account).unwrap()
     }
 
     /// Where a later lineage may begin.

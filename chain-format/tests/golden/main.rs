@@ -27,6 +27,7 @@ mod reject_bundle;
 mod reject_claim;
 mod reject_encoding;
 mod reject_envelope;
+mod reject_forged;
 mod reject_genesis;
 mod reject_ledger;
 mod reject_proof;
@@ -72,6 +73,7 @@ fn generated(world: &World) -> Vec<Vector> {
         reject_proof::vectors(world),
         reject_bundle::vectors(world),
         reject_claim::vectors(world),
+        reject_forged::vectors(world),
     ];
     parts.into_iter().flatten().collect()
 }

@@ -121,7 +121,7 @@ pub struct BlockView {
 }
 
 /// What a bundle of an account proves.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BundleClaim {
     /// What the account holds and why: its whole lineage, or that from where the node's history begins.

@@ -92,7 +92,7 @@ pub(super) struct Claimed {
 /// A file that proves, offline and against the genesis alone, what the account holds; and, unless only that is asked for, why. Of an id that
 /// is no account, what it holds is the proof that it is none.
 #[utoipa::path(get, path = "/v1/accounts/{id}/bundle", tag = "accounts",
-    params(("id" = String, Path), ("claim" = Option<BundleClaim>, Query, description = "lineage (default) or holdings")),
+    params(("id" = String, Path), ("claim" = Option<String>, Query, description = "lineage (default) or holdings")),
     responses((status = 200, content_type = "application/cbor-seq", description = "an audit bundle"),
         (status = 404, body = ApiError)))]
 pub(super) async fn bundle(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stemma_chain_format::account::AccountState;
 use stemma_chain_format::bundle::{
-    Arrangement, BUNDLE_VERSION, Bundle, Claim, Element, Head, HeldPosition, Holding, NeededListing, Records,
+    Arrangement, BUNDLE_VERSION, Bundle, Claim, Element, Head, Holding, NeededListing, Records,
 };
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::endorsement::Credit;
@@ -61,17 +61,14 @@ pub struct Proved {
 
 /// Looks an id up in the state tree; of an account, with its positions.
 pub fn look(ledger: &Ledger, account: &AccountId) -> Looked {
-    let (proof, height) = (ledger.prove(account), ledger.head().height);
-    let Some(found) = ledger.account(account) else { return Looked::Absent { account: *account, proof, height } };
-    let held = ledger.positions_of(account);
-    let held =
-        held.map(|(key, position)| HeldPosition { key: *key, position: position.clone(), proof: ledger.prove(key) });
-    let positions = held.collect();
-    Looked::Held(Box::new(Proved {
-        holding: Holding { account: found.state.clone(), proof, positions },
-        waiting: found.inbox.iter().cloned().collect(),
-        height,
-    }))
+    let height = ledger.head().height;
+    match (Holding::of(ledger, account), ledger.account(account)) {
+        (Some(holding), Some(found)) => {
+            let waiting = found.inbox.iter().cloned().collect();
+            Looked::Held(Box::new(Proved { holding, waiting, height }))
+        }
+        _ => Looked::Absent { account: *account, proof: ledger.prove(account), height },
+    }
 }
 
 /// What proves what an account holds, without why; or that there is none.

@@ -15,7 +15,7 @@ use stemma_chain_format::lineage::Listed;
 use stemma_chain_format::member::MemberId;
 use stemma_consensus::state::CommittedBlock;
 
-use super::{Place, Store, StoreError, activity, book, positions, short, tables};
+use super::{Place, Store, StoreError, activity, book, positions, short, state, tables};
 
 /// Largest encoding of one credit, in bytes.
 const CREDIT_BYTES_MAX: usize = 256;
@@ -245,7 +245,7 @@ impl Store {
             .collect()
     }
 
-    /// Where one chain of an account's lineage stands, by its sequence.
+    /// Where one entry of an account's lineage stands, by its sequence, as far as its block is kept.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -253,7 +253,10 @@ impl Store {
         let txn = self.read()?;
         let Some(number) = number_of(&txn, id)? else { return Ok(None) };
         let place = txn.open_table(tables::LINEAGES)?.get((number, sequence))?.map(|value| value.value());
-        Ok(place.map(|(height, index)| Place { height, index }))
+        let place = place.map(|(height, index)| Place { height, index });
+        // Where blocks are being forgotten, what leads to them goes last.
+        let from = state::history_from(&txn)?;
+        Ok(place.filter(|place| place.height >= from))
     }
 }
 

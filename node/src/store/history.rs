@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 
 use redb::{ReadableTable, WriteTransaction};
-use stemma_chain_format::bundle::{Anchor, HeldPosition, Holding};
+use stemma_chain_format::bundle::{Anchor, Holding};
 use stemma_chain_format::cbor;
 use stemma_chain_format::certificate::CertifiedHeader;
 use stemma_chain_format::chain::{Entry, EntryKind};
 use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::hash::{AccountId, Digest};
-use stemma_chain_format::ledger::{Account, Ledger};
+use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::limits::BUNDLE_HEAD_BYTES_MAX;
 use stemma_chain_format::snapshot::Restored;
 use stemma_consensus::sync::SyncedBlock;
@@ -40,24 +40,17 @@ struct AnchorRow {
     before_waiting: Digest,
 }
 
-impl AnchorRow {
-    fn of(ledger: &Ledger, account: &Account, digests: &BTreeMap<AccountId, Digest>) -> Self {
-        let state = &account.state;
-        let held = ledger.positions_of(&state.account);
-        let held = held.map(|(key, position)| HeldPosition {
-            key: *key,
-            position: position.clone(),
-            proof: ledger.prove(key),
-        });
-        let before_waiting = *digests.get(&state.account).unwrap_or(&state.credits_digest);
-        let proof = ledger.prove(&state.account);
-        Self { holding: Holding { account: state.clone(), proof, positions: held.collect() }, before_waiting }
-    }
-}
-
-/// Customers' accounts: a member's own has no lineage.
-fn customers(ledger: &Ledger) -> impl Iterator<Item = &Account> {
-    ledger.accounts().filter(|account| ledger.own_account_of(&account.state.account).is_none())
+/// The anchors of all customers: a member's own account has no lineage.
+fn anchors<'l>(
+    ledger: &'l Ledger,
+    digests: &'l BTreeMap<AccountId, Digest>,
+) -> impl Iterator<Item = (AccountId, AnchorRow)> {
+    let customers = ledger.accounts().filter(|account| ledger.own_account_of(&account.state.account).is_none());
+    customers.filter_map(|account| {
+        let (id, state) = (account.state.account, &account.state);
+        let before_waiting = *digests.get(&id).unwrap_or(&state.credits_digest);
+        Some((id, AnchorRow { holding: Holding::of(ledger, &id)?, before_waiting }))
+    })
 }
 
 fn write(txn: &WriteTransaction, height: u64, id: &AccountId, row: &AnchorRow) -> Result<(), StoreError> {
@@ -70,9 +63,8 @@ fn write(txn: &WriteTransaction, height: u64, id: &AccountId, row: &AnchorRow) -
 /// Writes the anchors of a snapshot with which the store begins.
 pub(super) fn anchor_all(txn: &WriteTransaction, height: u64, restored: &Restored) -> Result<(), StoreError> {
     let mut count = 0_u64;
-    for account in customers(&restored.ledger) {
-        let row = AnchorRow::of(&restored.ledger, account, &restored.digests);
-        write(txn, height, &account.state.account, &row)?;
+    for (account, row) in anchors(&restored.ledger, &restored.digests) {
+        write(txn, height, &account, &row)?;
         count = count.saturating_add(1);
     }
     txn.open_table(tables::ANCHORED)?.insert(height, count)?;
@@ -144,18 +136,21 @@ impl Store {
         let Some(state) = self.state()? else { return Ok(()) };
         let height = state.head.header.height;
         let (ledger, digests) = state.ledger(genesis)?;
-        let accounts: Vec<&Account> = customers(&ledger).collect();
-        for some in accounts.chunks(ACCOUNTS_AT_ONCE) {
-            let rows = some.iter().map(|account| (account.state.account, AnchorRow::of(&ledger, account, &digests)));
-            let rows: Vec<_> = rows.collect();
+        let (mut rows, mut count) = (anchors(&ledger, &digests), 0_u64);
+        loop {
+            let some: Vec<_> = rows.by_ref().take(ACCOUNTS_AT_ONCE).collect();
+            if some.is_empty() {
+                break;
+            }
+            count = count.saturating_add(some.len() as u64);
             let txn = self.begin()?;
-            rows.iter().try_for_each(|(id, row)| write(&txn, height, id, row))?;
+            some.iter().try_for_each(|(id, row)| write(&txn, height, id, row))?;
             txn.commit()?;
         }
         let txn = self.begin()?;
-        txn.open_table(tables::ANCHORED)?.insert(height, accounts.len() as u64)?;
+        txn.open_table(tables::ANCHORED)?.insert(height, count)?;
         txn.commit()?;
-        tracing::info!(height, accounts = accounts.len(), "lineages can be proved from this block on");
+        tracing::info!(height, accounts = count, "lineages can be proved from this block on");
         Ok(())
     }
 

@@ -36,6 +36,13 @@ impl std::fmt::Debug for StateReader {
     }
 }
 
+/// [`Store::history_from`], as a transaction sees it.
+pub(super) fn history_from(txn: &ReadTransaction) -> Result<u64, StoreError> {
+    let note = txn.open_table(tables::META)?.get(HISTORY_NOTE)?.map(|value| value.value().to_owned());
+    let damaged = |text: &str| StoreError::Damaged(format!("the note {HISTORY_NOTE}: {text}"));
+    note.map_or(Ok(1), |text| text.parse().map_err(|_| damaged(&text)))
+}
+
 impl Store {
     /// The state after the last block, held until it is dropped; none before the first block.
     ///
@@ -56,10 +63,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn history_from(&self) -> Result<u64, StoreError> {
-        let note = self.note(HISTORY_NOTE)?;
-        note.map_or(Ok(1), |text| {
-            text.parse().map_err(|_| StoreError::Damaged(format!("the note {HISTORY_NOTE}: {text}")))
-        })
+        history_from(&self.read()?)
     }
 
     /// Begins with a snapshot that holds, in one transaction. The store must stand before the first block.
