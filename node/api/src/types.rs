@@ -1,6 +1,7 @@
 //! The JSON types of the API.
 
 mod health;
+mod ledger;
 mod promotion;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::positions::{AcceptedView, PositionView};
 pub use health::{HealthView, VoteView};
+pub use ledger::{BlockView, BundleClaim, ChainView};
 pub use promotion::{PromotionView, ReferralView, SubmitPromotion};
 
 /// Instruments and amounts; amounts are decimal strings of smallest units.
@@ -90,62 +92,6 @@ pub struct MemberView {
     pub power: u64,
     /// Its own accounts by purpose.
     pub accounts: BTreeMap<String, String>,
-}
-
-/// A block.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct BlockView {
-    /// Height.
-    pub height: u64,
-    /// Id.
-    pub block: String,
-    /// The block before.
-    pub parent: String,
-    /// Agreed time, in Unix milliseconds.
-    pub time_ms: u64,
-    /// Who proposed it.
-    pub proposer: String,
-    /// Root over its entries.
-    pub entries_root: String,
-    /// Root of the state tree after it.
-    pub account_root: String,
-    /// Root of the member registry.
-    pub registry_root: String,
-    /// The round in which it was decided.
-    pub round: u32,
-    /// Who signed its certificate.
-    pub signers: Vec<String>,
-    /// The ids of its entries; none where the node does not keep them any more.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub entries: Option<Vec<String>>,
-}
-
-/// What a bundle of an account proves.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BundleClaim {
-    /// What the account holds and why: its whole lineage, or that from where the node's history begins.
-    #[default]
-    Lineage,
-    /// What the account holds; of an id that is no account, that it is none.
-    Holdings,
-}
-
-/// A committed entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ChainView {
-    /// Id.
-    pub id: String,
-    /// chain, opening, issuance, listing, servicing or settlement.
-    pub kind: String,
-    /// The height at which it was committed.
-    pub height: u64,
-    /// Its place in the block, from 0.
-    pub index: u32,
-    /// The exact bytes of its stages, base64; their BLAKE3 hashes are the links.
-    pub stages: Vec<String>,
-    /// Who signed each stage (public keys).
-    pub signers: Vec<String>,
 }
 
 /// An account.
