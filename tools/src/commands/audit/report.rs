@@ -76,7 +76,10 @@ impl VerifiedReport {
                 report.positions = Some(count);
                 let mut held = report.sums(account, &[], &Units::of_listings(&[]));
                 held.push(("Positions", count.to_string()));
-                held.push(("Waiting", format!("{waiting} credits, which this bundle does not list")));
+                if waiting > 0 {
+                    let credits = if waiting == 1 { "credit" } else { "credits" };
+                    held.push(("Waiting", format!("{waiting} more {credits}, of which only a lineage tells how much")));
+                }
                 held
             }
             ProvedClaim::Absence(account) => {
