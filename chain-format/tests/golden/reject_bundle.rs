@@ -101,12 +101,13 @@ fn stages(world: &World) -> Vec<Vector> {
         ),
         case.reject(
             "chain-after-waiting",
-            "A chain stands after the credits that wait.",
-            (Rule::Listing, "listings[3]"),
+            "The last chain, with all that it needs, stands after the credits that wait.",
+            sequence("lineage[5]"),
             &|b| {
-                let last = b.elements.iter().filter(|e| matches!(e, Element::Entry(_))).count() - 1;
-                let chain = take(b, ENTRY, last);
-                b.elements.push(chain);
+                let chains = b.elements.iter().filter(|e| matches!(e, Element::Entry(_))).count();
+                let before = place(&b.elements, ENTRY, chains - 2) + 1;
+                let waiting = place(&b.elements, ENTRY, chains - 1) + 1;
+                b.elements[before..].rotate_left(waiting - before);
             },
         ),
     ]
