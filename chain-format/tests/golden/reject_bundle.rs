@@ -5,7 +5,7 @@ use stemma_chain_format::error::Rule;
 use stemma_chain_format::hash::Digest;
 
 use crate::common::members::founded;
-use crate::common::proofs::{ENTRY, LISTING, SOURCE, VALIDATORS, WAITING, claimed, entry_of, place};
+use crate::common::proofs::{ENTRY, LISTING, SETTLEMENT, SOURCE, VALIDATORS, WAITING, claimed, entry_of, place};
 use crate::common::{World, amount, cash_of, certify};
 use crate::vector::Vector;
 
@@ -115,8 +115,13 @@ fn stages(world: &World) -> Vec<Vector> {
 
 fn settlements(world: &World) -> Vec<Vector> {
     let case = Case::of(world);
+    let of_bob = Case::on(world, world.bundle(world.customer("bob").account));
+    let marked = (Rule::Holdings, "positions[0].position");
     let sequence = |at| (Rule::Sequence, at);
     vec![
+        of_bob.reject("settlement-dropped", "A position's last settlement is left out.", marked, &|b| {
+            take(b, SETTLEMENT, 0);
+        }),
         case.reject("settlement-nowhere", "A settlement of no position.", sequence("settlements[0]"), &|b| {
             let settlement = world.history().find(|entry| entry.kind().as_str() == "settlement").unwrap();
             b.elements.insert(1, Element::Settlement(settlement.encode().into()));
@@ -180,6 +185,11 @@ fn credits(world: &World) -> Vec<Vector> {
         case.reject("source-twice", "A source stands twice.", source("sources[1]"), &|b| repeat(b, SOURCE, 0, 0)),
         case.reject("sources-swapped", "Two sources change places.", source("lineage[2].absorbed[0]"), &|b| {
             swap(b, SOURCE, 0, 1)
+        }),
+        case.reject("source-early", "A source of what comes later.", source("sources[1]"), &|b| {
+            let source = take(b, SOURCE, 1);
+            let chains = b.elements.iter().filter(|e| matches!(e, Element::Entry(_))).count();
+            b.elements.insert(place(&b.elements, ENTRY, chains - 1), source);
         }),
         case.reject("source-before-listing", "A source stands before a listing.", source("sources[0]"), &|b| {
             let source = take(b, SOURCE, 0);
