@@ -246,6 +246,11 @@ impl PostingPurpose {
 }
 
 impl Posting {
+    /// Whether it gives something to an account.
+    pub fn credits(&self, account: &AccountId) -> bool {
+        self.account == *account && self.amount.is_positive()
+    }
+
     /// The two postings by which an amount goes from one account to another; none where it is zero. An amount below zero goes the
     /// other way.
     pub fn transfer(

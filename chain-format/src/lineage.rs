@@ -30,6 +30,13 @@ pub struct Listed {
     pub listing: Listing,
 }
 
+impl Listed {
+    /// An instrument as a signed record lists it.
+    pub fn of(listing: &Signed<Listing>) -> Self {
+        Self { link: listing.link(), listing: listing.record().clone() }
+    }
+}
+
 /// What follows from an entry: the account's state, and what becomes of the position that it touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Followed {

@@ -176,7 +176,7 @@ impl Assembly {
                     return Err(Violation::new(Rule::Listing, "listing", "a listing", entry.kind().as_str()));
                 };
                 self.once(listing.record().instrument.tree_key(&self.registry.network()))?;
-                self.parts.listings.push(Listed { link: entry.id(), listing: listing.record().clone() });
+                self.parts.listings.push(Listed::of(listing));
                 self.listings.push(bytes.into());
             }
         }

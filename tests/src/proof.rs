@@ -1,7 +1,6 @@
 //! What nodes prove of accounts, verified by both implementations.
 
 use std::fs;
-use std::process::Command;
 
 use stemma_chain_format::bundle::{self, Derived, ProvedBlock, ProvedClaim, Verdict};
 use stemma_chain_format::hash::AccountId;
@@ -35,9 +34,7 @@ pub async fn proved(network: &Network, client: &Client, account: &AccountId) -> 
     if let Some(python) = python::find() {
         let file = network.scratch().join(format!("{account}.bundle"));
         fs::write(&file, bytes).unwrap();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/stemma_verify.py");
-        let run = Command::new(python).arg(script).arg(network.genesis_file()).arg(&file).output().unwrap();
-        assert!(run.status.success(), "{run:?}");
+        assert_eq!(python::verify(&python, &file, &network.genesis_file()), 0, "{account}");
     }
     found
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use stemma_tests::binaries::{binaries, workspace};
+use stemma_tests::binaries::binaries;
 use stemma_tests::customer::Customer;
 use stemma_tests::network::{AAPL, IBM, Network};
 use stemma_tests::python;
@@ -45,16 +45,16 @@ async fn bundles_of_a_living_account() {
     let (code, said) = verify(&bundle, &other.genesis());
     assert_eq!((code, &said["verdict"]), (REFUTED, &Value::from("refuted")), "{said}");
 
-    let python = python::find().map(Python);
+    let python = python::find();
     if let Some(python) = &python {
-        assert_eq!(python.verify(&bundle, &genesis), VERIFIED);
-        assert_eq!(python.verify(&bundle, &other.genesis()), REFUTED);
+        assert_eq!(python::verify(python, &bundle, &genesis), VERIFIED);
+        assert_eq!(python::verify(python, &bundle, &other.genesis()), REFUTED);
     }
-    every_changed_byte_is_found(&bundle, &genesis, python.as_ref());
+    every_changed_byte_is_found(&bundle, &genesis, python.as_deref());
     what_is_cut_or_longer_is_unreadable(&bundle, &genesis);
 }
 
-fn every_changed_byte_is_found(bundle: &Path, genesis: &Path, python: Option<&Python>) {
+fn every_changed_byte_is_found(bundle: &Path, genesis: &Path, python: Option<&str>) {
     let genuine = std::fs::read(bundle).unwrap();
     let changed = bundle.with_extension("changed");
     let mut codes = [0_u32; 4];
@@ -68,7 +68,7 @@ fn every_changed_byte_is_found(bundle: &Path, genesis: &Path, python: Option<&Py
         assert!(said["rule"].is_string(), "byte {at}: {said}");
         codes[usize::try_from(code).unwrap()] += 1;
         if let Some(python) = python.filter(|_| count.is_multiple_of(PYTHON_STRIDE)) {
-            assert_eq!(python.verify(&changed, genesis), code, "byte {at}: {said}");
+            assert_eq!(python::verify(python, &changed, genesis), code, "byte {at}: {said}");
         }
     }
     // Keys and signatures are most of a bundle: most changes can be read and prove nothing.
@@ -98,11 +98,11 @@ fn other_claims(alice: &Customer, files: &Path, genesis: &Path, trade: &str) {
         let bundle = export(alice, what, &files.join(format!("{name}.bundle")));
         let (code, said) = verify(&bundle, genesis);
         assert_eq!((code, &said[field]), (VERIFIED, &Value::from(subject)), "{said}");
-        let python = python::find().map(Python);
-        assert!(python.as_ref().is_none_or(|python| python.verify(&bundle, genesis) == VERIFIED), "{name}");
+        let python = python::find();
+        assert!(python.as_deref().is_none_or(|python| python::verify(python, &bundle, genesis) == VERIFIED), "{name}");
         if name != "nobody" {
             // Another id that is none is as true.
-            every_changed_byte_is_found(&bundle, genesis, python.as_ref());
+            every_changed_byte_is_found(&bundle, genesis, python.as_deref());
         }
     }
 }
@@ -123,17 +123,4 @@ fn verify(bundle: &Path, genesis: &Path) -> (i32, Value) {
     let said = serde_json::from_slice(&run.stdout);
     let said = said.unwrap_or_else(|_| panic!("{:?}: {}", run.status, String::from_utf8_lossy(&run.stderr)));
     (run.status.code().unwrap(), said)
-}
-
-/// The second implementation, where this machine can run it.
-struct Python(String);
-
-impl Python {
-    fn verify(&self, bundle: &Path, genesis: &Path) -> i32 {
-        let script = workspace().join("tests/python/stemma_verify.py");
-        let run = Command::new(&self.0).arg(script).arg(genesis).arg(bundle).output().unwrap();
-        let code = run.status.code().unwrap();
-        assert!([VERIFIED, REFUTED, UNREADABLE].contains(&code), "{}", String::from_utf8_lossy(&run.stderr));
-        code
-    }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use stemma_chain_format::bundle::{Audit, BATCH_ELEMENTS, Checked, Element, Head, Items, Judged, Verdict};
-use stemma_chain_format::error::{Rule, Violation};
+use stemma_chain_format::error::Violation;
 use stemma_chain_format::genesis::GenesisFile;
 
 /// What is read at once, in bytes.
@@ -82,21 +82,9 @@ impl<R: Read> Source<R> {
 }
 
 fn verified(mut source: Source<impl Read>, genesis: &GenesisFile, threads: usize) -> Result<Verdict, Stopped> {
-    let empty = || unreadable(Violation::new(Rule::Encoding, "bundle", "a head", "an empty file"));
-    let head = source.next()?.ok_or_else(empty)?;
-    let head = Head::decode(&head).map_err(unreadable)?;
+    let head = Head::first(source.next()?).map_err(unreadable)?;
     let mut audit = Audit::begin(head, genesis).map_err(refuted)?;
-    // A lineage of a batch or two is not worth the threads.
-    let (elements, stopped) = source.elements(BATCH_ELEMENTS);
-    let is_short = elements.len() < BATCH_ELEMENTS;
-    let judged = audit.judge(elements).map_err(unreadable)?;
-    audit.follow(judged.check()).map_err(refuted)?;
-    if let Some(stopped) = stopped {
-        return Err(stopped);
-    }
-    if !is_short {
-        follow_side_by_side(&mut source, &mut audit, threads)?;
-    }
+    follow_side_by_side(&mut source, &mut audit, threads)?;
     audit.finish().map(|proved| Verdict::Verified(Box::new(proved))).map_err(refuted)
 }
 

@@ -63,8 +63,7 @@ impl Credits {
 
     /// What a settlement of one of the account's positions gives.
     pub(super) fn settle(&mut self, id: Link, settlement: &Settlement) {
-        let own = |posting: &&Posting| posting.account == self.account && posting.amount.is_positive();
-        let given = settlement.postings.iter().zip(0_u32..).filter(|(posting, _)| own(posting));
+        let given = settlement.postings.iter().zip(0_u32..).filter(|(posting, _)| posting.credits(&self.account));
         let given: Vec<_> = given.map(|(posting, index)| (index, posting.instrument.clone(), posting.amount)).collect();
         if !given.is_empty() {
             self.settled.insert(id, given);
@@ -155,7 +154,6 @@ fn given_by(entry: &Entry, index: u32, account: &AccountId) -> Option<(Instrumen
 }
 
 fn posted(postings: &[Posting], index: usize, account: &AccountId) -> Option<(InstrumentId, Amount)> {
-    let posting = postings.get(index)?;
-    let own = posting.account == *account && posting.amount.is_positive();
-    own.then(|| (posting.instrument.clone(), posting.amount))
+    let posting = postings.get(index).filter(|posting| posting.credits(account))?;
+    Some((posting.instrument.clone(), posting.amount))
 }

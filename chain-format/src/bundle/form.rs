@@ -127,6 +127,15 @@ pub enum Element {
 }
 
 impl Head {
+    /// Reads the first item of a bundle's file, where there is one.
+    ///
+    /// # Errors
+    /// There is none, or it is no head.
+    pub fn first(item: Option<Vec<u8>>) -> Result<Self, Violation> {
+        let item = item.ok_or_else(|| Violation::new(Rule::Encoding, "bundle", "a head", "an empty file"))?;
+        Self::decode(&item)
+    }
+
     /// Reads a head.
     ///
     /// # Errors
@@ -209,8 +218,7 @@ impl Bundle {
     pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
         let mut items = Items::new();
         items.push(bytes);
-        let head = items.take_or_end()?.map(|item| Head::decode(&item)).transpose()?;
-        let head = head.ok_or_else(|| Violation::new(Rule::Encoding, "bundle", "a head", "an empty file"))?;
+        let head = Head::first(items.take_or_end()?)?;
         let mut elements = Vec::new();
         while let Some(item) = items.take_or_end()? {
             elements.push(Element::decode(&item)?);
@@ -249,6 +257,18 @@ impl Items {
     /// # Errors
     /// What stands there is no item, or one that is too large.
     pub fn take(&mut self) -> Result<Option<Vec<u8>>, Violation> {
+        self.item(false)
+    }
+
+    /// The next item; none where the file ends, all of which was pushed.
+    ///
+    /// # Errors
+    /// As with [`Self::take`], or the file ends in the middle of an item.
+    pub fn take_or_end(&mut self) -> Result<Option<Vec<u8>>, Violation> {
+        self.item(true)
+    }
+
+    fn item(&mut self, is_at_end: bool) -> Result<Option<Vec<u8>>, Violation> {
         let (name, bytes_max) = match self.taken_items {
             0 => ("bundle", BUNDLE_HEAD_BYTES_MAX),
             _ => ("bundle element", BUNDLE_ELEMENT_BYTES_MAX),
@@ -270,24 +290,9 @@ impl Items {
                 self.taken_items = self.taken_items.saturating_add(1);
                 Ok(Some(item))
             }
-            Err((_, DecodeReason::Truncated)) if rest.len() <= bytes_max => Ok(None),
-            Err((_, DecodeReason::Truncated)) => Err(too_large(rest.len(), bytes_max)),
+            Err((_, DecodeReason::Truncated)) if rest.len() > bytes_max => Err(too_large(rest.len(), bytes_max)),
+            Err((_, DecodeReason::Truncated)) if !is_at_end => Ok(None),
             Err((offset, reason)) => Err(failed(offset, reason)),
         }
-    }
-
-    /// The next item; none where the file ends, all of which was pushed.
-    ///
-    /// # Errors
-    /// As with [`Self::take`], or the file ends in the middle of an item.
-    pub fn take_or_end(&mut self) -> Result<Option<Vec<u8>>, Violation> {
-        let item = self.take()?;
-        let rest = self.buffer.get(self.at..).unwrap_or_default();
-        if item.is_some() || rest.is_empty() {
-            return Ok(item);
-        }
-        let record = if self.taken_items == 0 { "bundle" } else { "bundle element" };
-        let failed = |(offset, reason)| Violation::from(DecodeError { record, offset, reason });
-        cbor::first_item(rest).map(|item| Some(item.to_vec())).map_err(failed)
     }
 }

@@ -10,7 +10,7 @@ use crate::account::AccountState;
 use crate::chain::Entry;
 use crate::endorsement::Credit;
 use crate::error::{Rule, Violation, ensure, same};
-use crate::hash::{AccountId, Link};
+use crate::hash::AccountId;
 use crate::lineage::{self, Followed, Listed};
 use crate::position::{self, Position};
 use crate::validate::VerifiedEntry;
@@ -265,7 +265,7 @@ fn positions_are(derived: &BTreeMap<AccountId, Position>, claimed: &[HeldPositio
 
 fn describe(state: &AccountState) -> String {
     let AccountState { bank, key, sequence, head, counter, credits_absorbed, status, credit, positions, .. } = state;
-    let (key, head): (_, &Link) = (key.map_or("revoked".to_owned(), |key| key.to_string()), head);
+    let key = key.map_or("revoked".to_owned(), |key| key.to_string());
     format!(
         "bank {bank}, key {key}, sequence {sequence}, head {head}, counter {counter}, {credits_absorbed} credits absorbed, \
          {status}, credit {credit}, {positions} positions"

@@ -58,7 +58,7 @@ impl Listings {
             let found = entry.entry().kind().as_str();
             return Err(Violation::new(Rule::Listing, format!("listings[{index}]"), "a listing", found));
         };
-        self.fresh.push_back((index, Listed { link: entry.id(), listing: listing.record().clone() }));
+        self.fresh.push_back((index, Listed::of(listing)));
         Ok(())
     }
 

@@ -92,8 +92,7 @@ pub fn verify(bytes: &[u8], genesis: &GenesisFile) -> Verdict {
     let mut items = Items::new();
     items.push(bytes);
     let mut next = || items.take_or_end();
-    let empty = || Violation::new(Rule::Encoding, "bundle", "a head", "an empty file");
-    let head = match next().and_then(|item| item.ok_or_else(empty)).and_then(|item| Head::decode(&item)) {
+    let head = match next().and_then(Head::first) {
         Ok(head) => head,
         Err(violation) => return Verdict::Unreadable(violation),
     };

@@ -113,7 +113,7 @@ impl<R: Records, T: FnMut(Element) -> Result<(), R::Error>> Arrangement<R, T> {
             head = entry.id();
             if let Entry::Settlement(settlement) = &entry {
                 let postings = settlement.record().postings.iter();
-                let given = postings.filter(|p| p.account == self.account && p.amount.is_positive()).count();
+                let given = postings.filter(|posting| posting.credits(&self.account)).count();
                 if given > 0 {
                     self.settled.insert(head, given);
                 }

@@ -58,25 +58,7 @@ fn split_point(size: usize) -> usize {
 
 /// The path that proves the leaf at an index, from the leaf's sibling up; `None` where there is no such leaf.
 pub fn inclusion_path(leaves: &[Digest], index: usize) -> Option<Vec<Digest>> {
-    if index >= leaves.len() {
-        return None;
-    }
-    let mut path = Vec::new();
-    let (mut part, mut at) = (leaves, index);
-    while part.len() > 1 {
-        let split = split_point(part.len());
-        let (left, right) = part.split_at(split);
-        if at < split {
-            path.push(root(right));
-            part = left;
-        } else {
-            path.push(root(left));
-            part = right;
-            at = at.checked_sub(split)?;
-        }
-    }
-    path.reverse();
-    Some(path)
+    Some(sided_path(leaves, index)?.into_iter().map(|step| step.sibling).collect())
 }
 
 /// One step of a path that says on which side its sibling stands.
@@ -93,17 +75,25 @@ pub struct SidedStep {
 /// [`inclusion_path`] with the sides: a root does not tell how many leaves it has, so an index proves nothing by itself, but which
 /// sibling stands on which side the root does fix.
 pub fn sided_path(leaves: &[Digest], index: usize) -> Option<Vec<SidedStep>> {
-    let (mut at, mut size) = (index, leaves.len());
-    let steps = inclusion_path(leaves, index)?.into_iter().map(|sibling| {
-        // A last leaf without a neighbour at its height goes up as it is.
-        while size > 1 && at & 1 == 0 && at.saturating_add(1) == size {
-            (at, size) = (at >> 1, size.div_ceil(2));
+    if index >= leaves.len() {
+        return None;
+    }
+    let mut path = Vec::new();
+    let (mut part, mut at) = (leaves, index);
+    while part.len() > 1 {
+        let split = split_point(part.len());
+        let (left, right) = part.split_at(split);
+        if at < split {
+            path.push(SidedStep { is_left: false, sibling: root(right) });
+            part = left;
+        } else {
+            path.push(SidedStep { is_left: true, sibling: root(left) });
+            part = right;
+            at = at.checked_sub(split)?;
         }
-        let is_left = at & 1 == 1;
-        (at, size) = (at >> 1, size.div_ceil(2));
-        SidedStep { is_left, sibling }
-    });
-    Some(steps.collect())
+    }
+    path.reverse();
+    Some(path)
 }
 
 /// Checks a path with sides.

@@ -6,9 +6,9 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use stemma_chain_format::certificate::CertifiedHeader;
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::hash::Link;
+use stemma_consensus::sync::SyncedBlock;
 use stemma_node_api::ApiError;
 use stemma_node_api::types::{BlockView, ChainView};
 
@@ -24,8 +24,13 @@ pub(super) async fn block(
     Path(height): Path<u64>,
 ) -> Result<Json<BlockView>, Failure> {
     let missing = || not_found(format!("block {height} is not committed here"));
-    let CertifiedHeader { header, certificate } = shared.store.certified_header(height)?.ok_or_else(missing)?;
-    let kept = shared.store.block(height)?;
+    let (header, certificate, entries) = match shared.store.block(height)? {
+        Some(SyncedBlock { block, certificate, .. }) => (block.header, certificate, Some(block.entries)),
+        None => {
+            let known = shared.store.certified_header(height)?.ok_or_else(missing)?;
+            (known.header, known.certificate, None)
+        }
+    };
     Ok(Json(BlockView {
         height,
         block: header.id().to_string(),
@@ -37,7 +42,7 @@ pub(super) async fn block(
         registry_root: header.registry_root.to_string(),
         round: certificate.round,
         signers: certificate.signatures.iter().map(|s| s.validator.to_string()).collect(),
-        entries: kept.map(|kept| kept.block.entries.iter().map(Link::to_string).collect()),
+        entries: entries.map(|entries| entries.iter().map(Link::to_string).collect()),
     }))
 }
 

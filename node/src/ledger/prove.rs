@@ -6,12 +6,14 @@ use stemma_chain_format::account::AccountState;
 use stemma_chain_format::bundle::{
     Arrangement, BUNDLE_VERSION, Bundle, Claim, Element, Head, Holding, NeededListing, Records,
 };
+use stemma_chain_format::certificate::CertifiedHeader;
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::endorsement::Credit;
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::hash::{AccountId, Digest, Link};
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::merkle::{SparseProof, leaf_hash, sided_path};
+use stemma_consensus::sync::SyncedBlock;
 
 use crate::store::{Store, StoreError};
 
@@ -80,7 +82,7 @@ pub fn holdings_bundle(store: &Store, looked: Looked) -> Result<Bundle, ProveErr
         Looked::Held(proved) => (Claim::Holdings(Box::new(proved.holding)), proved.height),
         Looked::Absent { account, proof, height } => (Claim::Absence(account, proof), height),
     };
-    Ok(Bundle { head: head(store, height, claim)?, elements: Vec::new() })
+    Ok(Bundle { head: head(store, checkpoint(store, height)?, claim)?, elements: Vec::new() })
 }
 
 /// What proves that an entry stands in its block; nothing where it is not here.
@@ -88,20 +90,29 @@ pub fn holdings_bundle(store: &Store, looked: Looked) -> Result<Bundle, ProveErr
 /// # Errors
 /// [`ProveError`].
 pub fn entry_bundle(store: &Store, id: &Link) -> Result<Option<Bundle>, ProveError> {
-    let Some((place, bytes)) = store.entry(id)? else { return Ok(None) };
-    let Some(stored) = store.block(place.height)? else { return Ok(None) };
-    let leaves: Vec<Digest> = stored.block.entries.iter().map(|id| leaf_hash(&id.0)).collect();
+    let Some(place) = store.place_of(id)? else { return Ok(None) };
+    let Some(SyncedBlock { block, certificate, entries }) = store.block(place.height)? else { return Ok(None) };
     let index = usize::try_from(place.index).unwrap_or(usize::MAX);
-    let path = sided_path(&leaves, index);
-    let path = path.ok_or_else(|| StoreError::Damaged(format!("no entry {index} in block {}", place.height)))?;
-    let claim = Claim::Entry(bytes.into(), path);
-    Ok(Some(Bundle { head: head(store, place.height, claim)?, elements: Vec::new() }))
+    if block.entries.get(index) != Some(id) {
+        return Ok(None);
+    }
+    let leaves: Vec<Digest> = block.entries.iter().map(|id| leaf_hash(&id.0)).collect();
+    let missing = || StoreError::Damaged(format!("no entry {index} in block {}", place.height));
+    let path = sided_path(&leaves, index).ok_or_else(missing)?;
+    let bytes = entries.into_iter().nth(index).ok_or_else(missing)?;
+    let claim = Claim::Entry(bytes.0.into(), path);
+    let checkpoint = CertifiedHeader { header: block.header, certificate };
+    Ok(Some(Bundle { head: head(store, checkpoint, claim)?, elements: Vec::new() }))
 }
 
-/// The head of a bundle whose claim is true at a height.
-fn head(store: &Store, height: u64, claim: Claim) -> Result<Head, ProveError> {
-    let checkpoint = store.certified_header(height)?.ok_or(ProveError::NoBlock)?;
-    let (network, trust) = (checkpoint.header.network, store.trust_steps(height)?);
+/// The block of a height.
+fn checkpoint(store: &Store, height: u64) -> Result<CertifiedHeader, ProveError> {
+    store.certified_header(height)?.ok_or(ProveError::NoBlock)
+}
+
+/// The head of a bundle whose claim is true at a block.
+fn head(store: &Store, checkpoint: CertifiedHeader, claim: Claim) -> Result<Head, ProveError> {
+    let (network, trust) = (checkpoint.header.network, store.trust_steps(checkpoint.header.height)?);
     Ok(Head { version: BUNDLE_VERSION, network, trust, checkpoint, claim })
 }
 
@@ -127,7 +138,7 @@ fn bundle_from(store: &Store, proved: &Proved, from: u64) -> Result<Bundle, Prov
     let is_whole = from <= 1 || opening.is_some_and(|place| place.height > from);
     let anchor = if is_whole { None } else { Some(store.anchor_of(&account)?.ok_or(ProveError::NoHistory(from))?) };
     let after = anchor.as_ref().map_or(0, |anchor| anchor.header.header.height);
-    let records = Stored { store, settlements: settlements(store, &account, after..=*height)? };
+    let records = Stored { store, settlements: settlements(store, &account, after.saturating_add(1)..=*height)? };
     let mut elements = Vec::new();
     let take = |element: Element| {
         elements.push(element);
@@ -152,10 +163,10 @@ fn bundle_from(store: &Store, proved: &Proved, from: u64) -> Result<Bundle, Prov
         None => Claim::Lineage(holding),
         Some(anchor) => Claim::LineageFrom(holding, Box::new(anchor)),
     };
-    Ok(Bundle { head: head(store, *height, claim)?, elements })
+    Ok(Bundle { head: head(store, checkpoint(store, *height)?, claim)?, elements })
 }
 
-/// The settlements of an account's positions in blocks after a height, by what they stand on.
+/// The settlements of an account's positions in blocks of some heights, by what they stand on.
 fn settlements(
     store: &Store,
     account: &AccountId,
@@ -163,7 +174,7 @@ fn settlements(
 ) -> Result<BTreeMap<Link, Vec<u8>>, ProveError> {
     let mut by_parent = BTreeMap::new();
     for place in store.settlements(account)? {
-        if place.height > *heights.start() && place.height <= *heights.end() {
+        if heights.contains(&place.height) {
             let bytes = store.entry_at(place)?;
             if let Entry::Settlement(settlement) = Entry::decode(&bytes)? {
                 by_parent.insert(settlement.record().parent, bytes);

@@ -9,10 +9,12 @@ use stemma_chain_format::chain::Entry;
 use stemma_chain_format::endorsement::{Credit, Endorsement};
 use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::hash::{AccountId, Link};
+use stemma_chain_format::header::Header;
 use stemma_chain_format::instrument::InstrumentId;
 use stemma_chain_format::ledger::{Account, Head, Ledger, Parts};
 use stemma_chain_format::lineage::Listed;
 use stemma_chain_format::member::MemberId;
+use stemma_chain_format::registry::Registry;
 use stemma_consensus::state::CommittedBlock;
 
 use super::{Place, Store, StoreError, activity, book, positions, short, state, tables};
@@ -122,21 +124,8 @@ impl Store {
         let Some(last) = self.last_block()? else {
             return Ok(Ledger::genesis(registry, genesis.genesis().created_ms));
         };
-        let header = last.block.header;
-        let head = Head::of(&header);
         let parts = Parts { accounts: self.load_accounts()?, listings: self.listings()?, positions: self.positions()? };
-        let (expected, found) = (header.registry_root, registry.root());
-        if expected != found {
-            let what = format!("members give the root {found}, block {} certifies {expected}", header.height);
-            return Err(StoreError::Damaged(what));
-        }
-        let ledger = Ledger::from_parts(registry, parts, head);
-        let (expected, found) = (header.accounts_root, ledger.root());
-        if expected != found {
-            let what = format!("balances give the root {found}, block {} certifies {expected}", header.height);
-            return Err(StoreError::Damaged(what));
-        }
-        Ok(ledger)
+        certified(registry, parts, &last.block.header)
     }
 
     fn load_accounts(&self) -> Result<Vec<Account>, StoreError> {
@@ -166,7 +155,7 @@ impl Store {
             let Entry::Listing(listing) = Entry::decode(&bytes).map_err(StoreError::damaged)? else {
                 return Err(StoreError::Damaged(format!("the listing of {instrument} is none")));
             };
-            loaded.push(Listed { link: listing.link(), listing: listing.record().clone() });
+            loaded.push(Listed::of(&listing));
         }
         Ok(loaded)
     }
@@ -258,6 +247,23 @@ impl Store {
         let from = state::history_from(&txn)?;
         Ok(place.filter(|place| place.height >= from))
     }
+}
+
+/// The ledger after a block, of what is stored: its roots must be those that the block certifies.
+pub(super) fn certified(registry: Registry, parts: Parts, header: &Header) -> Result<Ledger, StoreError> {
+    let height = header.height;
+    let (expected, found) = (header.registry_root, registry.root());
+    if expected != found {
+        return Err(StoreError::Damaged(format!("members give the root {found}, block {height} certifies {expected}")));
+    }
+    let ledger = Ledger::from_parts(registry, parts, Head::of(header));
+    let (expected, found) = (header.accounts_root, ledger.root());
+    if expected != found {
+        return Err(StoreError::Damaged(format!(
+            "balances give the root {found}, block {height} certifies {expected}"
+        )));
+    }
+    Ok(ledger)
 }
 
 /// An account's number, if it was ever touched.

@@ -65,16 +65,18 @@ impl Store {
         last.map(|bytes| SyncedBlock::decode(&bytes).map_err(StoreError::damaged)).transpose()
     }
 
+    /// Where an entry stands, as half of its id tells.
+    pub(crate) fn place_of(&self, id: &Link) -> Result<Option<Place>, StoreError> {
+        let entries = self.read()?.open_table(tables::ENTRIES)?;
+        Ok(entries.get(short(&id.0))?.map(|value| value.value()).map(|(height, index)| Place { height, index }))
+    }
+
     /// Where an entry stands, and its bytes.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn entry(&self, id: &Link) -> Result<Option<(Place, Vec<u8>)>, StoreError> {
-        let entries = self.read()?.open_table(tables::ENTRIES)?;
-        let Some((height, index)) = entries.get(short(&id.0))?.map(|value| value.value()) else {
-            return Ok(None);
-        };
-        let place = Place { height, index };
+        let Some(place) = self.place_of(id)? else { return Ok(None) };
         let bytes = self.entry_at(place)?;
         // Half an id leads here; the whole one must match.
         let matches = Entry::decode(&bytes).map_err(StoreError::damaged)?.id() == *id;

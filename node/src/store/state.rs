@@ -9,7 +9,7 @@ use stemma_chain_format::chain::Entry;
 use stemma_chain_format::endorsement::Credit;
 use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::hash::{AccountId, Digest, Link};
-use stemma_chain_format::ledger::{Account, Head, Ledger, Parts};
+use stemma_chain_format::ledger::{Account, Ledger, Parts};
 use stemma_chain_format::lineage::Listed;
 use stemma_chain_format::snapshot::{Item, Restored};
 use stemma_chain_format::trust::TrustStep;
@@ -134,7 +134,7 @@ impl StateReader {
     /// The ledger after the block, with the digest of each account's credits before those that wait, where some do.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] where it does not give the certified root.
+    /// [`StoreError::Damaged`] where it does not give the certified roots.
     pub fn ledger(&self, genesis: &GenesisFile) -> Result<(Ledger, BTreeMap<AccountId, Digest>), StoreError> {
         let (mut parts, mut digests) = (Parts::default(), BTreeMap::new());
         self.each(|item| -> Result<(), StoreError> {
@@ -147,22 +147,15 @@ impl StateReader {
                 }
                 Item::Position(key, position) => parts.positions.push((key, position)),
                 Item::Listing(bytes) => {
-                    let entry = Entry::decode(&bytes).map_err(StoreError::damaged)?;
-                    if let Entry::Listing(listing) = &entry {
-                        parts.listings.push(Listed { link: entry.id(), listing: listing.record().clone() });
+                    if let Entry::Listing(listing) = Entry::decode(&bytes).map_err(StoreError::damaged)? {
+                        parts.listings.push(Listed::of(&listing));
                     }
                 }
             }
             Ok(())
         })?;
-        let header = &self.head.header;
         let registry = registry::in_force(&self.txn, genesis)?;
-        let ledger = Ledger::from_parts(registry, parts, Head::of(header));
-        let (expected, found) = (header.accounts_root, ledger.root());
-        if expected != found {
-            let what = format!("balances give the root {found}, block {} certifies {expected}", header.height);
-            return Err(StoreError::Damaged(what));
-        }
+        let ledger = accounts::certified(registry, parts, &self.head.header)?;
         Ok((ledger, digests))
     }
 
