@@ -87,6 +87,8 @@ async fn a_good_referral_pays_both_and_a_bad_one_nobody() {
     // Emeka banks with bank-b; alice, who promotes, with bank-a.
     must_pay(&trade(&mut emeka, Side::Buy, AAPL, &of_alice).await, &emeka, &alice);
     let (cost, fee) = (25_940, 26);
+    // Her bank may be a block behind his.
+    network.agreed().await;
     assert_eq!(cash(&alice).await, before.0 + TO_PROMOTER);
     assert_eq!(cash(&emeka).await, before.1 - cost - fee + TO_CUSTOMER);
 
