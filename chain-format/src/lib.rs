@@ -9,7 +9,7 @@
 //! rule is enforced in one place ([`invariants`]); nothing here does I/O, reads a clock or draws random numbers, so nodes,
 //! tools and simulations run the very same code.
 //!
-//! The specification stands in `spec/`, the records as CDDL in `spec/stemma.cddl`.
+//! The specification stands in `spec/`, the records as CDDL in `spec/stemma.cddl` and `spec/bundle.cddl`.
 
 pub mod limits;
 

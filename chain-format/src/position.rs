@@ -131,6 +131,11 @@ impl Position {
         self.holdings().find(|(held, _)| *held == instrument).map_or(Amount::ZERO, |(_, amount)| amount)
     }
 
+    /// What it is and where it stands, in words.
+    pub(crate) fn told(&self) -> String {
+        format!("{:?} at {}", self.state, self.head)
+    }
+
     /// The order that waits, where it is one.
     pub const fn waiting(&self) -> Option<&Waiting> {
         match &self.state {

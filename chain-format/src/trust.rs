@@ -67,7 +67,11 @@ impl Trust {
         Ok(power)
     }
 
-    fn is_final(&self, certified: &CertifiedHeader) -> Result<(u64, u64), Violation> {
+    /// Requires that a certified header is final by the registry of its height. Returns the voting power that signed, and the whole.
+    ///
+    /// # Errors
+    /// [`Rule::Network`], [`Rule::Certificate`].
+    pub fn is_final(&self, certified: &CertifiedHeader) -> Result<(u64, u64), Violation> {
         let header = &certified.header;
         same(Rule::Network, "network", &self.genesis.network(), &header.network)?;
         let validators = self.at(header.height).validators();

@@ -1,6 +1,4 @@
-//! Builds and checks blocks on top of a ledger, without changing it.
-
-use std::sync::Arc;
+//! Builds blocks on top of a ledger, without changing it.
 
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::error::{Rule, Violation};
@@ -100,43 +98,4 @@ fn may_apply_later(ledger: &Ledger, entry: &VerifiedEntry, violation: &Violation
         }
         _ => false,
     }
-}
-
-/// Checks a block that claims to be the next one, with all its entries at hand, and says what it changes.
-///
-/// # Errors
-/// The first rule that it breaks.
-pub fn check(ledger: &Ledger, block: &Block, entries: &[Arc<VerifiedEntry>]) -> Result<Changes, Violation> {
-    let head = ledger.head();
-    let header = &block.header;
-    let rule = Rule::Block;
-    let expect = |holds: bool, field: &str, expected: String, found: String| {
-        if holds { Ok(()) } else { Err(Violation::new(rule, field, expected, found)) }
-    };
-    let network = ledger.registry().network();
-    expect(header.network == network, "header.network", network.to_string(), header.network.to_string())?;
-    let height = head.height.saturating_add(1);
-    expect(header.height == height, "header.height", height.to_string(), header.height.to_string())?;
-    expect(header.parent == head.block, "header.parent", head.block.to_string(), header.parent.to_string())?;
-    let later = header.time_ms > head.time_ms;
-    expect(later, "header.time_ms", format!("later than {}", head.time_ms), header.time_ms.to_string())?;
-    block.check()?;
-    let entries_max = ledger.registry().parameters().block_entries_max;
-    let fits = block.entries.len() as u64 <= u64::from(entries_max);
-    expect(fits, "block.entries", format!("at most {entries_max}"), block.entries.len().to_string())?;
-    let bytes = entries.iter().fold(0_usize, |sum, entry| sum.saturating_add(entry.entry().stage_bytes()));
-    let sized = bytes <= BLOCK_STAGE_BYTES_MAX;
-    expect(sized, "block.entries", format!("stages of at most {BLOCK_STAGE_BYTES_MAX} bytes"), bytes.to_string())?;
-    let same = block.entries.iter().eq(entries.iter().map(|entry| entry.id()).collect::<Vec<_>>().iter());
-    expect(same, "block.entries", "the entries at hand".to_owned(), "others".to_owned())?;
-    let mut draft = ledger.draft(header.time_ms);
-    for (index, entry) in entries.iter().enumerate() {
-        draft.apply(entry).map_err(|violation| violation.within(format!("entries[{index}]")))?;
-    }
-    let changes = draft.finish();
-    let root = changes.root();
-    expect(root == header.accounts_root, "header.accounts_root", root.to_string(), header.accounts_root.to_string())?;
-    let root = changes.registry.root();
-    expect(root == header.registry_root, "header.registry_root", root.to_string(), header.registry_root.to_string())?;
-    Ok(changes)
 }

@@ -239,7 +239,7 @@ impl<S: BlockSink> Application for LedgerState<S> {
         if self.tried.iter().any(|(tried, _)| *tried == id) {
             return Judgement::Valid;
         }
-        match block::check(&self.ledger, block, &entries) {
+        match self.ledger.check_block(block, &entries) {
             Ok(changes) => {
                 self.remember(id, changes);
                 Judgement::Valid
@@ -255,7 +255,7 @@ impl<S: BlockSink> Application for LedgerState<S> {
         let id = block.id();
         let changes = match self.tried.iter().position(|(tried, _)| *tried == id) {
             Some(at) => self.tried.swap_remove(at).1,
-            None => block::check(&self.ledger, block, &entries)?,
+            None => self.ledger.check_block(block, &entries)?,
         };
         self.conclude(block, certificate, &entries, changes)
     }
@@ -267,7 +267,7 @@ impl<S: BlockSink> Application for LedgerState<S> {
         entries: Vec<Vec<u8>>,
     ) -> Result<(), Violation> {
         let verified = self.verified(block, &entries)?;
-        let changes = block::check(&self.ledger, block, &verified)?;
+        let changes = self.ledger.check_block(block, &verified)?;
         self.conclude(block, certificate, &verified, changes)
     }
 }

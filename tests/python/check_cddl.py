@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Validates the golden vectors of chain-format/vectors against chain-format/spec/stemma.cddl.
+"""Validates the golden vectors of chain-format/vectors against the CDDL of chain-format/spec.
 
     check_cddl.py [CHAIN_FORMAT]
 
@@ -70,7 +70,8 @@ def bundle_items(data):
 
 def main(arguments):
     chain_format = Path(arguments[0]) if arguments else Path(__file__).parents[2] / "chain-format"
-    validator = Validator(chain_format / "spec" / "stemma.cddl")
+    texts = [(chain_format / "spec" / name).read_text() for name in ("stemma.cddl", "bundle.cddl")]
+    validator = Validator("\n".join(texts))
     matched, wrong, refused, seen = 0, 0, 0, 0
     for name, verdict, items in records(chain_format / "vectors"):
         results = [validator.validate(data, root_type=rule) for rule, data in items]

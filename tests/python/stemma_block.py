@@ -32,7 +32,7 @@ class Entry:
         kinds = next((kinds for kinds in ENTRY_STAGES[self.kind] if len(kinds) == len(stages)), None)
         need(kinds, "encoding", f"{place}.stages", "as many as an entry of its kind has", len(stages))
         self.stages = [read_stage(stage, kind, f"{place}.{kind}") for stage, kind in zip(stages, kinds)]
-        self.id, self.place = self.stages[-1].link, place
+        self.id, self.place, self.stage_bytes = self.stages[-1].link, place, sum(map(len, stages))
 
 
 def read_stage(data, kind, place):

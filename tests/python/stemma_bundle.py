@@ -7,10 +7,11 @@ from stemma_encoding import (
     variants,
 )  # fmt: skip
 from stemma_block import (
-    CHAIN, GOVERNANCE, ISSUANCE, LISTING, OPENING, SERVICING, SETTLEMENT, Entry, certified_header, prove_absent,
+    CHAIN, GOVERNANCE, ISSUANCE, LISTING, OPENING, SERVICING, SETTLEMENT, Entry, certified_header, header, prove_absent,
     prove_present, state_proof, verify_checkpoint,
 )  # fmt: skip
 from stemma_records import WITHDRAW, account_state, credit, position
+from stemma_replay import Replay, WholeBlock, conflict_stands, endorsements_stand, executions_stand
 from stemma_validation import (
     follow, opened, position_bytes, serve, settle, state_bytes, validate_entry, validate_rules,
 )  # fmt: skip
@@ -18,17 +19,23 @@ from stemma_validation import (
 # --- Form ----------------------------------------------------------------------------------------------------------
 
 HEAD_MAX, ELEMENT_MAX, FILE_MAX = 2**24, 204_864, 2**40
-LINEAGE, FROM_ANCHOR, HOLDINGS, ABSENCE, ENTRY = range(5)
-ELEMENTS = ("listings", "sources", "lineage", "settlements", "waiting")
+LINEAGE, FROM_ANCHOR, HOLDINGS, ABSENCE, ENTRY, BLOCK, LEDGER, CONFLICT, ENDORSEMENTS, EXECUTIONS = range(10)
+ELEMENTS = ("listings", "sources", "lineage", "settlements", "waiting", "blocks", "entries", "accounts", "positions")
+ELEMENTS_OF = {LINEAGE: range(5), FROM_ANCHOR: range(5), BLOCK: (6,), LEDGER: range(5, 9)}
 STEPS_MAX = 64
 LISTINGS_MAX, SOURCES_MAX = 2, 512  # that one element can need
-ELEMENT_READERS = (octets, octets, octets, octets, credit)
 
 held_position = record(key=h32, position=position, proof=state_proof)
 holding = record(account=account_state, proof=state_proof, positions=array(held_position))
 anchor = record(header=certified_header, holding=holding, before_waiting=h32)
 path = array(parts(boolean, h32))
-claim = variants((holding,), (holding, anchor), (holding,), (h32, state_proof), (octets, path))
+claim = variants(
+    (holding,), (holding, anchor), (holding,), (h32, state_proof), (octets, path), (), (), (certified_header,),
+    (octets, octets), (octets, octets),
+)  # fmt: skip
+element = variants(
+    (octets,), (octets,), (octets,), (octets,), (credit,), (header, u32), (octets,), (account_state,), (h32, position)
+)
 bundle_head = record(
     version=u32, network=h32, trust=array(parts(array(octets), certified_header)), checkpoint=certified_header, claim=claim
 )
@@ -88,27 +95,19 @@ class Bundle:
             raise Unreadable(broken) from None
 
     def elements(self):
-        """Each element's kind and place, and what it holds: an entry's bytes, or a credit."""
+        """Each element's kind and place, and what it holds."""
         while True:
             place = f"elements[{sum(self.counts)}]"
             try:
                 data = self.items.next(place, ELEMENT_MAX)
                 if not data:
                     return
-                listed = self.head["claim"][0] in (LINEAGE, FROM_ANCHOR)
-                need(listed, "encoding", place, "nothing behind such a claim", f"{len(data)} bytes")
-                found = decode(data, self.element, place, ELEMENT_MAX)
+                kind, *found = decode(data, element, place, ELEMENT_MAX)
+                need(kind in ELEMENTS_OF.get(self.head["claim"][0], ()), "encoding", place, "an element of the claim", kind)
             except Broken as broken:
                 raise Unreadable(broken) from None
-            yield found
-
-    def element(self, value, place):
-        pair = isinstance(value, (list, tuple)) and len(value) == 2
-        need(pair, "encoding", place, "an array of 2", "another value")
-        kind = enumeration(len(ELEMENTS))(value[0], place)
-        place = f"{ELEMENTS[kind]}[{self.counts[kind]}]"
-        self.counts[kind] += 1
-        return kind, place, ELEMENT_READERS[kind](value[1], place)
+            yield kind, f"{ELEMENTS[kind]}[{self.counts[kind]}]", *found
+            self.counts[kind] += 1
 
 
 # --- governance.md: trust ------------------------------------------------------------------------------------------
@@ -168,13 +167,18 @@ def verify_bundle(file, registry):
         trust.follow(records, *certified, place)
     power = trust.certify(checkpoint, certificate, "checkpoint")
     claim_stands(head["claim"], checkpoint, trust)  # step 4
-    lineage = None
-    if head["claim"][0] in (LINEAGE, FROM_ANCHOR):
-        lineage = Derivation(trust, height, *head["claim"][1:])
-    for found in bundle.elements():  # step 5; those of another claim are unreadable
-        lineage.take(*found)
-    if lineage:
-        lineage.end()
+    kind, *claimed = head["claim"]
+    follower = None  # step 5; elements of a claim that has none are unreadable
+    if kind in (LINEAGE, FROM_ANCHOR):
+        follower = Derivation(trust, height, *claimed)
+    elif kind == BLOCK:
+        follower = WholeBlock(trust, checkpoint)
+    elif kind == LEDGER:
+        follower = Replay(trust, checkpoint, registry)
+    for found in bundle.elements():
+        follower.take(*found)
+    if follower:
+        follower.end()
     return head["claim"], checkpoint, *power
 
 
@@ -189,7 +193,13 @@ def claim_stands(claim, checkpoint, trust):
         entry = Entry(data, "entry")
         validate_entry(entry, trust.at(checkpoint["height"]))
         entry_stands(entry.id, steps, checkpoint["entries_root"])
-    else:
+    elif kind == CONFLICT:
+        conflict_stands(trust, checkpoint, claimed[0])
+    elif kind == ENDORSEMENTS:
+        endorsements_stand(trust, checkpoint["height"], claimed)
+    elif kind == EXECUTIONS:
+        executions_stand(trust, checkpoint["height"], claimed)
+    elif kind in (LINEAGE, FROM_ANCHOR, HOLDINGS):
         holding_stands(claimed[0], root, "positions")
     if kind == FROM_ANCHOR:
         anchor_stands(claimed[1], claimed[0]["account"], checkpoint, trust)

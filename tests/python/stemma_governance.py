@@ -82,7 +82,7 @@ class Registry:
             same("genesis", place, protected_header("genesis", key), protected)
             holds = verifies(key, covered("genesis", protected, payload), signature)
             need(holds, "genesis", place, "a signature that verifies", "none")
-        self.network, self.parameters = H(data), genesis["parameters"]
+        self.network, self.parameters, self.created_ms = H(data), genesis["parameters"], genesis["created_ms"]
         self.version, self.epoch, self.number, self.head = 1, 0, 0, self.network
         self.everyone = {m["id"]: [m, ACTIVE] for m in members}
         self.scheduled, self.retired = [], {}

@@ -11,9 +11,12 @@ import sys
 
 from stemma_encoding import Broken
 from stemma_block import ENTRY_STAGES, Entry
-from stemma_bundle import ABSENCE, ENTRY, FROM_ANCHOR, HOLDINGS, Unreadable, verify_bundle
+from stemma_bundle import (
+    ABSENCE, BLOCK, CONFLICT, ENDORSEMENTS, ENTRY, EXECUTIONS, FROM_ANCHOR, HOLDINGS, LEDGER, Unreadable, verify_bundle,
+)  # fmt: skip
 from stemma_governance import Registry
-from stemma_records import WAITING
+from stemma_records import WAITING, Signed
+from stemma_replay import block_id
 
 
 def read_genesis(path):
@@ -33,6 +36,15 @@ def described(claim):
         entry = Entry(claimed[0], "entry")
         stages = ", ".join(ENTRY_STAGES[entry.kind][0])
         return f"entry {entry.id.hex()} ({stages}) in the block", []
+    if kind in (BLOCK, LEDGER):
+        return ("block with its entries", "whole ledger")[kind == LEDGER], []
+    if kind == CONFLICT:
+        return f"final as well, and in conflict: block {block_id(claimed[0][0]).hex()}", []
+    if kind in (ENDORSEMENTS, EXECUTIONS):
+        name = "endorsement" if kind == ENDORSEMENTS else "execution"
+        first = Signed(claimed[0], name, name)
+        member = first["bank" if kind == ENDORSEMENTS else "institution"]
+        return f"{member} signed two {name}s for one parent", []
     leaf, _, positions = claimed[0].values()
     lines = [history(leaf, 0, 0, "whole lineage")]
     if kind == HOLDINGS:

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use stemma_chain_format::bundle::{Audit, BATCH_ELEMENTS, Checked, Element, Head, Items, Judged, Verdict};
+use stemma_chain_format::bundle::{Audit, BATCH_ELEMENTS, Checked, Element, Elements, Head, Items, Judged, Verdict};
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::genesis::GenesisFile;
 
@@ -66,11 +66,11 @@ impl<R: Read> Source<R> {
     }
 
     /// The next elements, fewer than asked for only at the end, and what keeps the one after them from being read.
-    fn elements(&mut self, count: usize) -> (Vec<Element>, Option<Stopped>) {
+    fn elements(&mut self, kinds: Elements, count: usize) -> (Vec<Element>, Option<Stopped>) {
         let mut elements = Vec::with_capacity(count);
         while elements.len() < count {
             let element =
-                self.next().and_then(|item| item.map(|item| Element::decode(&item)).transpose().map_err(unreadable));
+                self.next().and_then(|item| item.map(|item| kinds.decode(&item)).transpose().map_err(unreadable));
             match element {
                 Ok(Some(element)) => elements.push(element),
                 Ok(None) => break,
@@ -105,10 +105,9 @@ fn follow_side_by_side(source: &mut Source<impl Read>, audit: &mut Audit, thread
         while !is_at_end || inbox.next < sent {
             let in_flight = usize::try_from(sent.saturating_sub(inbox.next)).unwrap_or(usize::MAX);
             if !is_at_end && in_flight < in_flight_max {
-                let (elements, why) = source.elements(BATCH_ELEMENTS);
+                let (elements, why) = source.elements(audit.elements(), BATCH_ELEMENTS);
                 (is_at_end, stopped) = (elements.len() < BATCH_ELEMENTS, why);
-                let judged = audit.judge(elements).map_err(unreadable)?;
-                if to_check.send((sent, judged)).is_err() {
+                if to_check.send((sent, audit.judge(elements))).is_err() {
                     break;
                 }
                 sent = sent.saturating_add(1);

@@ -1,4 +1,4 @@
-//! The form of a bundle: a head, and the elements of a lineage, each an item of a CBOR sequence (RFC 8742).
+//! The form of a bundle: a head, and the elements of its claim, each an item of a CBOR sequence (RFC 8742).
 
 use minicbor::bytes::ByteVec;
 
@@ -8,6 +8,7 @@ use crate::certificate::CertifiedHeader;
 use crate::endorsement::Credit;
 use crate::error::{Rule, Violation, ensure, same};
 use crate::hash::{AccountId, Digest, NetworkId};
+use crate::header::Header;
 use crate::ledger::Ledger;
 use crate::limits::{BUNDLE_BYTES_MAX, BUNDLE_ELEMENT_BYTES_MAX, BUNDLE_HEAD_BYTES_MAX};
 use crate::merkle::{SidedStep, SparseProof};
@@ -58,6 +59,34 @@ pub enum Claim {
     /// An entry stands in the block, with the path from its id to the root of the block's.
     #[n(4)]
     Entry(#[n(0)] ByteVec, #[n(1)] Vec<SidedStep>),
+    /// The block is final, and these are its entries.
+    #[n(5)]
+    Block,
+    /// The whole ledger up to the block: every entry, and what every account and position came to.
+    #[n(6)]
+    Ledger,
+    /// Another block is final as well, and can't be.
+    #[n(7)]
+    Conflict(#[n(0)] Box<CertifiedHeader>),
+    /// A bank signed two endorsements for one head of one account, the one with the lower link first.
+    #[n(8)]
+    Endorsements(#[n(0)] ByteVec, #[n(1)] ByteVec),
+    /// An institution signed two executions of one endorsement, the one with the lower link first.
+    #[n(9)]
+    Executions(#[n(0)] ByteVec, #[n(1)] ByteVec),
+}
+
+/// What comes after a bundle's head: which elements its claim has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Elements {
+    /// None.
+    None,
+    /// Those of a lineage.
+    Lineage,
+    /// A block's entries.
+    Block,
+    /// Those of the whole ledger.
+    Ledger,
 }
 
 /// An account and its positions under a block's root.
@@ -105,7 +134,7 @@ pub struct Anchor {
     pub before_waiting: Digest,
 }
 
-/// One element of a lineage.
+/// What comes after the head: one element of a lineage, of a block or of the whole ledger.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 #[cbor(flat)]
 pub enum Element {
@@ -124,6 +153,18 @@ pub enum Element {
     /// A credit that waits in the inbox.
     #[n(4)]
     Waiting(#[n(0)] Credit),
+    /// The next block, and how many entries it has; they come next.
+    #[n(5)]
+    Block(#[n(0)] Header, #[n(1)] u32),
+    /// An entry of the block.
+    #[n(6)]
+    InBlock(#[n(0)] ByteVec),
+    /// What an account holds in the end.
+    #[n(7)]
+    Account(#[n(0)] AccountState),
+    /// What a position is in the end, with its key.
+    #[n(8)]
+    Position(#[n(0)] AccountId, #[n(1)] Position),
 }
 
 impl Head {
@@ -147,8 +188,70 @@ impl Head {
     }
 }
 
-impl Element {
+impl Claim {
+    /// Its stable name.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Lineage(_) => "lineage",
+            Self::LineageFrom(..) => "lineage-from",
+            Self::Holdings(_) => "holdings",
+            Self::Absence(..) => "absence",
+            Self::Entry(..) => "entry",
+            Self::Block => "block",
+            Self::Ledger => "ledger",
+            Self::Conflict(_) => "conflict",
+            Self::Endorsements(..) => "endorsements",
+            Self::Executions(..) => "executions",
+        }
+    }
+
+    /// Which elements it has.
+    pub const fn elements(&self) -> Elements {
+        match self {
+            Self::Lineage(_) | Self::LineageFrom(..) => Elements::Lineage,
+            Self::Block => Elements::Block,
+            Self::Ledger => Elements::Ledger,
+            Self::Holdings(_)
+            | Self::Absence(..)
+            | Self::Entry(..)
+            | Self::Conflict(_)
+            | Self::Endorsements(..)
+            | Self::Executions(..) => Elements::None,
+        }
+    }
+}
+
+impl Elements {
     /// Reads an element.
+    ///
+    /// # Errors
+    /// Not the one encoding, too large, or not one that the claim has.
+    pub fn decode(self, bytes: &[u8]) -> Result<Element, Violation> {
+        let element = Element::decode(bytes)?;
+        let (belongs, expected) = match (self, &element) {
+            (Self::None, _) => (false, "nothing after the head of such a claim"),
+            (
+                Self::Lineage,
+                Element::Listing(_)
+                | Element::Source(_)
+                | Element::Entry(_)
+                | Element::Settlement(_)
+                | Element::Waiting(_),
+            ) => (true, ""),
+            (Self::Lineage, _) => (false, "an element of a lineage"),
+            (Self::Block, element) => (matches!(element, Element::InBlock(_)), "an entry of the block"),
+            (Self::Ledger, Element::Block(..) | Element::InBlock(_) | Element::Account(_) | Element::Position(..)) => {
+                (true, "")
+            }
+            (Self::Ledger, _) => (false, "an element of the whole ledger"),
+        };
+        ensure(belongs, Rule::Encoding, "elements", expected, "another element")?;
+        Ok(element)
+    }
+}
+
+impl Element {
+    /// Reads an element of any claim.
     ///
     /// # Errors
     /// Not the one encoding, or too large.

@@ -126,6 +126,8 @@ impl Derivation {
                 let place = format!("settlements[{}]", next(&mut self.counts.settlements));
                 self.settle(&place, &verdict.map_err(|v| v.within(&place))?)
             }
+            // A lineage has no such elements.
+            Step::Entry(Part::InBlock, _) | Step::Block(..) | Step::Account(_) | Step::Position(..) => Ok(()),
         })
     }
 
@@ -231,8 +233,7 @@ impl Derivation {
         self.credits.are_those_of(&self.claimed.account)?;
         positions_are(&self.positions, &self.claimed.positions)?;
         let claimed = self.claimed.account;
-        state.holdings.must_equal(&claimed.holdings, "account.holdings")?;
-        ensure(state == claimed, Rule::Holdings, "account", describe(&state), describe(&claimed))?;
+        same_account(&state, &claimed, "account")?;
         Ok(Derived {
             chains: state.sequence.saturating_sub(self.since),
             account: state,
@@ -256,11 +257,16 @@ fn positions_are(derived: &BTreeMap<AccountId, Position>, claimed: &[HeldPositio
     for (index, (held, (key, position))) in claimed.iter().zip(derived).enumerate() {
         let place = format!("positions[{index}]");
         same(Rule::Holdings, &format!("{place}.key"), key, &held.key)?;
-        let told = |position: &Position| format!("{:?} at {}", position.state, position.head);
-        let (expected, found) = (told(position), told(&held.position));
+        let (expected, found) = (position.told(), held.position.told());
         ensure(*position == held.position, Rule::Holdings, &format!("{place}.position"), expected, found)?;
     }
     Ok(())
+}
+
+/// What was derived is what is stated, in every field.
+pub(super) fn same_account(derived: &AccountState, stated: &AccountState, place: &str) -> Result<(), Violation> {
+    derived.holdings.must_equal(&stated.holdings, &format!("{place}.holdings"))?;
+    ensure(derived == stated, Rule::Holdings, place, describe(derived), describe(stated))
 }
 
 fn describe(state: &AccountState) -> String {

@@ -9,10 +9,12 @@
 //! ```
 
 mod credits;
+mod evidence;
 mod form;
 mod lineage;
 mod listings;
 mod read;
+mod replay;
 mod write;
 
 use crate::account::AccountState;
@@ -26,12 +28,15 @@ use crate::position::Position;
 use crate::registry::Registry;
 use crate::trust::{Trust, TrustStep};
 use crate::validate::{self, VerifiedEntry};
-pub use form::{Anchor, BUNDLE_VERSION, Bundle, Claim, Element, Head, HeldPosition, Holding, Items};
+pub use evidence::{Conflict, TwoAnswers};
+pub use form::{Anchor, BUNDLE_VERSION, Bundle, Claim, Element, Elements, Head, HeldPosition, Holding, Items};
 use lineage::Derivation;
 pub use lineage::Derived;
 pub use listings::{NeededListing, listings_needed};
 use read::Reader;
 pub use read::{Checked, Judged};
+pub use replay::Replayed;
+use replay::{BlockReader, Replay, WholeBlock};
 pub use write::{Arrangement, Records};
 
 /// Elements whose signatures are checked in one batch: from some hundreds of signatures on, more save little.
@@ -61,6 +66,16 @@ pub enum ProvedClaim {
     Absence(AccountId),
     /// The entry stands in the block.
     Entry(Box<VerifiedEntry>),
+    /// The block is final, with so many entries.
+    Block(u64),
+    /// The whole ledger follows from the genesis.
+    Ledger(Box<Replayed>),
+    /// Two blocks are final that can't both be.
+    Conflict(Box<Conflict>),
+    /// A bank signed two endorsements for one head of an account.
+    Endorsements(Box<TwoAnswers>),
+    /// An institution signed two executions of one endorsement.
+    Executions(Box<TwoAnswers>),
 }
 
 /// A block that is final.
@@ -100,22 +115,20 @@ pub fn verify(bytes: &[u8], genesis: &GenesisFile) -> Verdict {
         Ok(audit) => audit,
         Err(violation) => return Verdict::Refuted(violation),
     };
+    let kinds = audit.elements();
     loop {
         // What cannot be read comes after what was read before it.
         let (mut elements, mut unreadable) = (Vec::new(), None);
         while elements.len() < BATCH_ELEMENTS && unreadable.is_none() {
-            match next().and_then(|item| item.map(|item| Element::decode(&item)).transpose()) {
+            match next().and_then(|item| item.map(|item| kinds.decode(&item)).transpose()) {
                 Ok(Some(element)) => elements.push(element),
                 Ok(None) => break,
                 Err(violation) => unreadable = Some(violation),
             }
         }
         let is_last = elements.len() < BATCH_ELEMENTS;
-        let judged = match audit.judge(elements) {
-            Ok(judged) => judged,
-            Err(violation) => return Verdict::Unreadable(violation),
-        };
-        match (audit.follow(judged.check()), unreadable) {
+        let checked = audit.judge(elements).check();
+        match (audit.follow(checked), unreadable) {
             (Err(violation), _) => return Verdict::Refuted(violation),
             (Ok(()), Some(violation)) => return Verdict::Unreadable(violation),
             (Ok(()), None) if is_last => break,
@@ -140,6 +153,8 @@ pub struct Audit {
 #[derive(Debug)]
 enum Claimed {
     Lineage(Box<(Reader, Derivation)>, Option<ProvedBlock>),
+    Block(Box<(BlockReader, WholeBlock)>),
+    Ledger(Box<(BlockReader, Replay)>),
     /// What has no elements is proved by its head.
     Other(ProvedClaim),
 }
@@ -155,56 +170,31 @@ impl Audit {
         same(Rule::Network, "checkpoint.network", &genesis.network(), &checkpoint.header.network)?;
         let trust = trusted(&head, genesis)?;
         let block = certified(&trust, checkpoint).map_err(|v| v.within("checkpoint"))?;
-        let mut signatures = certificate_signatures(&head);
-        let claim = match head.claim {
-            Claim::Lineage(holding) => {
-                holding.stands_under(&checkpoint.header.accounts_root)?;
-                let reader = Reader::new(registries(&trust, block.height), 0);
-                Claimed::Lineage(Box::new((reader, Derivation::from_opening(*holding))), None)
-            }
-            Claim::LineageFrom(holding, anchor) => {
-                holding.stands_under(&checkpoint.header.accounts_root)?;
-                let from = anchored(&trust, &block, &holding, &anchor).map_err(|v| v.within("anchor"))?;
-                signatures = signatures.saturating_add(anchor.header.certificate.signatures.len() as u64);
-                let base = trust.up_to(from.height.saturating_add(1)).len().saturating_sub(1);
-                let reader = Reader::new(registries(&trust, block.height), base);
-                let derivation = Derivation::from_anchor(*holding, &anchor).map_err(|v| v.within("anchor"))?;
-                Claimed::Lineage(Box::new((reader, derivation)), Some(from))
-            }
-            Claim::Holdings(holding) => {
-                holding.stands_under(&checkpoint.header.accounts_root)?;
-                let Holding { account, positions, .. } = *holding;
-                let positions = positions.into_iter().map(|held| held.position).collect();
-                Claimed::Other(ProvedClaim::Holdings(Box::new(account), positions))
-            }
-            Claim::Absence(account, proof) => {
-                proof.verify_absent(&checkpoint.header.accounts_root, &account)?;
-                Claimed::Other(ProvedClaim::Absence(account))
-            }
-            Claim::Entry(bytes, path) => {
-                let entry = Entry::decode(&bytes).map_err(|v| v.within("entry"))?;
-                signatures = signatures.saturating_add(entry.signers().len() as u64);
-                let entry = validate::verify_entry(entry, trust.at(block.height)).map_err(|v| v.within("entry"))?;
-                let (leaf, root) = (merkle::leaf_hash(&entry.id().0), &checkpoint.header.entries_root);
-                merkle::verify_sided(&leaf, &path, root)?;
-                Claimed::Other(ProvedClaim::Entry(Box::new(entry)))
-            }
-        };
-        Ok(Self { checkpoint: block, trust_steps: head.trust.len() as u64, signatures, claim })
+        let signatures = certificate_signatures(&head);
+        let Head { checkpoint, trust: steps, claim, .. } = head;
+        let (claim, more) = claimed(claim, trust, &block, &checkpoint, genesis)?;
+        let signatures = signatures.saturating_add(more);
+        Ok(Self { checkpoint: block, trust_steps: steps.len() as u64, signatures, claim })
     }
 
-    /// Judges the elements that come next, but not their signatures.
-    ///
-    /// # Errors
-    /// [`Rule::Encoding`] where the claim has no elements: the file is unreadable. What is wrong with one of them, [`Self::follow`] says, in their order.
-    pub fn judge(&mut self, elements: Vec<Element>) -> Result<Judged, Violation> {
+    /// Which elements come.
+    pub fn elements(&self) -> Elements {
+        match &self.claim {
+            Claimed::Lineage(..) => Elements::Lineage,
+            Claimed::Block(_) => Elements::Block,
+            Claimed::Ledger(_) => Elements::Ledger,
+            Claimed::Other(_) => Elements::None,
+        }
+    }
+
+    /// Judges the elements that come next, each one of [`Self::elements`], but not their signatures. What is wrong with one of them,
+    /// [`Self::follow`] says, in their order.
+    pub fn judge(&mut self, elements: Vec<Element>) -> Judged {
         match &mut self.claim {
-            Claimed::Lineage(lineage, _) => Ok(lineage.0.judge(elements)),
-            Claimed::Other(_) if elements.is_empty() => Ok(Judged::default()),
-            Claimed::Other(_) => {
-                let expected = "nothing after the head: only a lineage has elements";
-                Err(Violation::new(Rule::Encoding, "elements[0]", expected, "an element"))
-            }
+            Claimed::Lineage(lineage, _) => lineage.0.judge(elements),
+            Claimed::Block(block) => block.0.judge(elements),
+            Claimed::Ledger(ledger) => ledger.0.judge(elements),
+            Claimed::Other(_) => Judged::default(),
         }
     }
 
@@ -215,6 +205,8 @@ impl Audit {
     pub fn follow(&mut self, checked: Checked) -> Result<(), Violation> {
         match &mut self.claim {
             Claimed::Lineage(lineage, _) => lineage.1.follow(checked),
+            Claimed::Block(block) => block.1.follow(checked),
+            Claimed::Ledger(ledger) => ledger.1.follow(checked),
             Claimed::Other(_) => Ok(()),
         }
     }
@@ -230,10 +222,86 @@ impl Audit {
                 let (reader, derivation) = *lineage;
                 (ProvedClaim::Lineage(Box::new(derivation.finish()?), from), reader.signatures)
             }
+            Claimed::Block(block) => {
+                let (reader, whole) = *block;
+                (ProvedClaim::Block(whole.finish()?), reader.signatures)
+            }
+            Claimed::Ledger(ledger) => {
+                let (reader, replay) = *ledger;
+                (ProvedClaim::Ledger(Box::new(replay.finish()?)), reader.signatures)
+            }
             Claimed::Other(claim) => (claim, 0),
         };
         Ok(Proved { claim, checkpoint, signatures: signatures.saturating_add(more), trust_steps })
     }
+}
+
+/// What of a claim stands under the checkpoint's roots, and how many signatures that took.
+fn claimed(
+    claim: Claim,
+    trust: Trust,
+    block: &ProvedBlock,
+    checkpoint: &CertifiedHeader,
+    genesis: &GenesisFile,
+) -> Result<(Claimed, u64), Violation> {
+    let root = &checkpoint.header.accounts_root;
+    let reader = |trust: &Trust, base| Reader::new(registries(trust, block.height), base);
+    let only = |claim: ProvedClaim| Claimed::Other(claim);
+    Ok(match claim {
+        Claim::Lineage(holding) => {
+            holding.stands_under(root)?;
+            let derivation = Derivation::from_opening(*holding);
+            (Claimed::Lineage(Box::new((reader(&trust, 0), derivation)), None), 0)
+        }
+        Claim::LineageFrom(holding, anchor) => {
+            holding.stands_under(root)?;
+            let from = anchored(&trust, block, &holding, &anchor).map_err(|v| v.within("anchor"))?;
+            let base = trust.up_to(from.height.saturating_add(1)).len().saturating_sub(1);
+            let derivation = Derivation::from_anchor(*holding, &anchor).map_err(|v| v.within("anchor"))?;
+            (Claimed::Lineage(Box::new((reader(&trust, base), derivation)), Some(from)), signatures_of(&anchor.header))
+        }
+        Claim::Holdings(holding) => {
+            holding.stands_under(root)?;
+            let Holding { account, positions, .. } = *holding;
+            let positions = positions.into_iter().map(|held| held.position).collect();
+            (only(ProvedClaim::Holdings(Box::new(account), positions)), 0)
+        }
+        Claim::Absence(account, proof) => {
+            proof.verify_absent(root, &account)?;
+            (only(ProvedClaim::Absence(account)), 0)
+        }
+        Claim::Entry(bytes, path) => {
+            let entry = Entry::decode(&bytes).map_err(|v| v.within("entry"))?;
+            let count = entry.signers().len() as u64;
+            let entry = validate::verify_entry(entry, trust.at(block.height)).map_err(|v| v.within("entry"))?;
+            merkle::verify_sided(&merkle::leaf_hash(&entry.id().0), &path, &checkpoint.header.entries_root)?;
+            (only(ProvedClaim::Entry(Box::new(entry))), count)
+        }
+        Claim::Block => {
+            let whole = WholeBlock::new(&checkpoint.header);
+            (Claimed::Block(Box::new((BlockReader::new(trust, block.height), whole))), 0)
+        }
+        Claim::Ledger => {
+            let replay = Replay::new(genesis, block.clone());
+            (Claimed::Ledger(Box::new((BlockReader::new(trust, 0), replay))), 0)
+        }
+        Claim::Conflict(other) => {
+            let conflict = evidence::conflict(&trust, checkpoint, &other).map_err(|v| v.within("other"))?;
+            (only(ProvedClaim::Conflict(Box::new(conflict))), signatures_of(&other))
+        }
+        Claim::Endorsements(first, second) => {
+            let two = evidence::endorsements(&trust, block.height, [&first, &second])?;
+            (only(ProvedClaim::Endorsements(Box::new(two))), 2)
+        }
+        Claim::Executions(first, second) => {
+            let two = evidence::executions(&trust, block.height, [&first, &second])?;
+            (only(ProvedClaim::Executions(Box::new(two))), 2)
+        }
+    })
+}
+
+fn signatures_of(header: &CertifiedHeader) -> u64 {
+    header.certificate.signatures.len() as u64
 }
 
 /// Follows the registry from the genesis to the checkpoint.
@@ -273,10 +341,9 @@ fn anchored(trust: &Trust, last: &ProvedBlock, holding: &Holding, anchor: &Ancho
 
 /// The signatures of all certificates but an anchor's, and of the governance records that trust follows.
 fn certificate_signatures(head: &Head) -> u64 {
-    let certified = |header: &CertifiedHeader| header.certificate.signatures.len() as u64;
     let resolved = |step: &TrustStep| {
         let records = step.records.iter().filter_map(|bytes| Entry::decode(bytes).ok());
-        records.fold(certified(&step.header), |sum, entry| sum.saturating_add(entry.signers().len() as u64))
+        records.fold(signatures_of(&step.header), |sum, entry| sum.saturating_add(entry.signers().len() as u64))
     };
-    head.trust.iter().map(resolved).fold(certified(&head.checkpoint), u64::saturating_add)
+    head.trust.iter().map(resolved).fold(signatures_of(&head.checkpoint), u64::saturating_add)
 }

@@ -4,10 +4,13 @@
 use minicbor::bytes::ByteVec;
 
 use super::form::Element;
+use crate::account::AccountState;
 use crate::chain::Entry;
 use crate::endorsement::Credit;
 use crate::error::Violation;
 use crate::hash::AccountId;
+use crate::header::Header;
+use crate::position::Position;
 use crate::registry::Registry;
 use crate::validate::{Unsigned, VerifiedEntry, verify_signatures};
 
@@ -18,6 +21,7 @@ pub(super) enum Part {
     Source,
     Entry,
     Settlement,
+    InBlock,
 }
 
 /// Judges entries, and counts signatures.
@@ -55,9 +59,23 @@ pub struct Checked {
 pub(super) enum Step<T> {
     Entry(Part, T),
     Waiting(Credit),
+    Block(Header, u32),
+    Account(AccountState),
+    Position(AccountId, Position),
 }
 
 impl Judged {
+    /// One more element, which is no entry.
+    pub(super) fn push(&mut self, step: Step<()>) {
+        self.steps.push(step);
+    }
+
+    /// One more entry.
+    pub(super) fn push_entry(&mut self, part: Part, judged: Result<Unsigned, Violation>) {
+        self.steps.push(Step::Entry(part, ()));
+        self.entries.push(judged);
+    }
+
     /// Checks all signatures in one batch. It needs nothing else, so several batches can be checked side by side.
     #[must_use]
     pub fn check(self) -> Checked {
@@ -65,6 +83,9 @@ impl Judged {
         let steps = self.steps.into_iter().filter_map(|step| match step {
             Step::Entry(part, ()) => verdicts.next().map(|verdict| Step::Entry(part, verdict)),
             Step::Waiting(credit) => Some(Step::Waiting(credit)),
+            Step::Block(header, count) => Some(Step::Block(header, count)),
+            Step::Account(state) => Some(Step::Account(state)),
+            Step::Position(key, position) => Some(Step::Position(key, position)),
         });
         Checked { steps: steps.collect() }
     }
@@ -86,12 +107,12 @@ impl Reader {
                 Element::Entry(bytes) => (Part::Entry, bytes),
                 Element::Settlement(bytes) => (Part::Settlement, bytes),
                 Element::Waiting(credit) => {
-                    judged.steps.push(Step::Waiting(credit));
+                    judged.push(Step::Waiting(credit));
                     continue;
                 }
+                Element::Block(..) | Element::InBlock(_) | Element::Account(_) | Element::Position(..) => continue,
             };
-            judged.steps.push(Step::Entry(part, ()));
-            judged.entries.push(self.entry(part, &bytes));
+            judged.push_entry(part, self.entry(part, &bytes));
         }
         judged
     }
@@ -100,7 +121,7 @@ impl Reader {
         let entry = Entry::decode(bytes)?;
         self.signatures = self.signatures.saturating_add(entry.signers().len() as u64);
         let since = match (part, &entry) {
-            (Part::Listing | Part::Source, _) => 0,
+            (Part::Listing | Part::Source | Part::InBlock, _) => 0,
             (Part::Entry, _) => self.since,
             (Part::Settlement, Entry::Settlement(settlement)) if !self.began => {
                 let position = settlement.record().position;
@@ -111,7 +132,7 @@ impl Reader {
         };
         let (judged, at) = Unsigned::judge_by_first(entry, &self.registries, since);
         match part {
-            Part::Listing | Part::Source => {}
+            Part::Listing | Part::Source | Part::InBlock => {}
             Part::Entry => (self.since, self.since_run, self.began) = (at, at, true),
             Part::Settlement => self.since_run = at,
         }

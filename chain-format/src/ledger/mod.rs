@@ -1,10 +1,12 @@
 //! The whole ledger: every account, inbox, position and listing, and how a block changes them. Pure: a state and verified entries in,
 //! changes and a root out.
 
+mod block;
 mod draft;
 mod positions;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::account::AccountState;
@@ -117,6 +119,10 @@ fn opened_by_membership(registry: &Registry) -> impl Iterator<Item = AccountStat
     })
 }
 
+fn above(before: Option<&AccountId>) -> Bound<&AccountId> {
+    before.map_or(Bound::Unbounded, Bound::Excluded)
+}
+
 impl Changes {
     /// The root of the state tree with these changes.
     pub fn root(&self) -> Digest {
@@ -194,6 +200,11 @@ impl Ledger {
         self.accounts.get(id)
     }
 
+    /// The account with the lowest id above another; the first of all above none.
+    pub fn account_after(&self, before: Option<&AccountId>) -> Option<&Account> {
+        self.accounts.range((above(before), Bound::Unbounded)).next().map(|(_, account)| account)
+    }
+
     /// All accounts in the order of their ids.
     pub fn accounts(&self) -> impl Iterator<Item = &Account> {
         self.accounts.values()
@@ -217,6 +228,11 @@ impl Ledger {
     /// A position by its key.
     pub fn position(&self, key: &AccountId) -> Option<&Position> {
         self.positions.get(key)
+    }
+
+    /// The position with the lowest key above another, with its key; the first of all above none.
+    pub fn position_after(&self, before: Option<&AccountId>) -> Option<(&AccountId, &Position)> {
+        self.positions.after(before)
     }
 
     /// All positions with their keys, in the order of these.

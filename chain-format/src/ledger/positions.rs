@@ -1,6 +1,7 @@
 //! The positions of a ledger, found by key, by account and by instrument.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use crate::hash::AccountId;
 use crate::instrument::InstrumentId;
@@ -16,6 +17,10 @@ pub(super) struct Positions {
 impl Positions {
     pub(super) fn get(&self, key: &AccountId) -> Option<&Position> {
         self.by_key.get(key)
+    }
+
+    pub(super) fn after(&self, before: Option<&AccountId>) -> Option<(&AccountId, &Position)> {
+        self.by_key.range((super::above(before), Bound::Unbounded)).next()
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = (&AccountId, &Position)> {

@@ -127,6 +127,33 @@ impl World {
         Bundle { head, elements: Vec::new() }
     }
 
+    /// The bundle that proves a block with its entries.
+    pub fn block_bundle(&self, height: usize) -> Bundle {
+        let (block, entries) = &self.blocks[height - 1];
+        let mut head = self.head_of(Claim::Block);
+        head.checkpoint = certify(&block.header, &VALIDATORS);
+        head.trust.retain(|step| step.header.header.height <= block.header.height);
+        Bundle { head, elements: in_block(entries).collect() }
+    }
+
+    /// The bundle that proves the whole ledger.
+    pub fn ledger_bundle(&self) -> Bundle {
+        let block = |(block, entries): &(Block, Vec<Entry>)| {
+            let count = u32::try_from(entries.len()).unwrap();
+            let begin = Element::Block(block.header.clone(), count);
+            [begin].into_iter().chain(in_block(entries)).collect::<Vec<_>>()
+        };
+        let mut elements: Vec<Element> = self.blocks.iter().flat_map(block).collect();
+        elements.extend(self.ledger.accounts().map(|account| Element::Account(account.state.clone())));
+        elements.extend(self.ledger.positions().map(|(key, position)| Element::Position(*key, position.clone())));
+        Bundle { head: self.head_of(Claim::Ledger), elements }
+    }
+
+    /// The bundle that proves that another block is final as well.
+    pub fn conflict_bundle(&self, other: CertifiedHeader) -> Bundle {
+        Bundle { head: self.head_of(Claim::Conflict(Box::new(other))), elements: Vec::new() }
+    }
+
     /// An entry's bytes.
     pub fn body(&self, id: Link) -> ByteVec {
         self.history().find(|entry| entry.id() == id).unwrap().encode().into()
@@ -143,12 +170,20 @@ impl World {
     }
 }
 
+fn in_block(entries: &[Entry]) -> impl Iterator<Item = Element> {
+    entries.iter().map(|entry| Element::InBlock(entry.encode().into()))
+}
+
 /// The kinds of a bundle's elements.
 pub const LISTING: u8 = 0;
 pub const SOURCE: u8 = 1;
 pub const ENTRY: u8 = 2;
 pub const SETTLEMENT: u8 = 3;
 pub const WAITING: u8 = 4;
+pub const BLOCK: u8 = 5;
+pub const IN_BLOCK: u8 = 6;
+pub const ACCOUNT: u8 = 7;
+pub const POSITION: u8 = 8;
 
 /// The kind of an element.
 pub fn kind(element: &Element) -> u8 {
@@ -158,6 +193,10 @@ pub fn kind(element: &Element) -> u8 {
         Element::Entry(_) => ENTRY,
         Element::Settlement(_) => SETTLEMENT,
         Element::Waiting(_) => WAITING,
+        Element::Block(..) => BLOCK,
+        Element::InBlock(_) => IN_BLOCK,
+        Element::Account(_) => ACCOUNT,
+        Element::Position(..) => POSITION,
     }
 }
 
@@ -170,8 +209,12 @@ pub fn place(elements: &[Element], of: u8, n: usize) -> usize {
 /// The bytes of an element's entry.
 pub fn entry_of(element: &mut Element) -> &mut ByteVec {
     match element {
-        Element::Listing(bytes) | Element::Source(bytes) | Element::Entry(bytes) | Element::Settlement(bytes) => bytes,
-        Element::Waiting(_) => panic!("a credit is no entry"),
+        Element::Listing(bytes)
+        | Element::Source(bytes)
+        | Element::Entry(bytes)
+        | Element::Settlement(bytes)
+        | Element::InBlock(bytes) => bytes,
+        Element::Waiting(_) | Element::Block(..) | Element::Account(_) | Element::Position(..) => panic!("no entry"),
     }
 }
 
@@ -179,7 +222,7 @@ pub fn entry_of(element: &mut Element) -> &mut ByteVec {
 pub fn claimed(bundle: &mut Bundle) -> &mut Holding {
     match &mut bundle.head.claim {
         Claim::Lineage(holding) | Claim::LineageFrom(holding, _) | Claim::Holdings(holding) => holding,
-        Claim::Absence(..) | Claim::Entry(..) => panic!("no holding is claimed"),
+        _ => panic!("no holding is claimed"),
     }
 }
 

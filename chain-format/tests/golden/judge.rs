@@ -200,13 +200,17 @@ fn verify(vector: &Vector, context: &Context) -> Result<String, Violation> {
     Ok(id)
 }
 
-/// The account, or the entry, that a claim is about.
+/// What a claim is about: the account, the entry, how many entries or blocks, the other block, what two records stand on.
 fn subject(claim: &ProvedClaim) -> String {
     match claim {
         ProvedClaim::Lineage(derived, _) => derived.account.account.to_string(),
         ProvedClaim::Holdings(account, _) => account.account.to_string(),
         ProvedClaim::Absence(account) => account.to_string(),
         ProvedClaim::Entry(entry) => entry.id().to_string(),
+        ProvedClaim::Block(entries) => entries.to_string(),
+        ProvedClaim::Ledger(replayed) => replayed.blocks.to_string(),
+        ProvedClaim::Conflict(conflict) => conflict.other.block.to_string(),
+        ProvedClaim::Endorsements(two) | ProvedClaim::Executions(two) => two.parent.to_string(),
     }
 }
 

@@ -16,7 +16,9 @@
 mod common;
 
 mod accept;
+mod blocks;
 mod bytes;
+mod evidence;
 mod futures;
 mod governance;
 mod judge;
@@ -74,6 +76,8 @@ fn generated(world: &World) -> Vec<Vector> {
         reject_bundle::vectors(world),
         reject_claim::vectors(world),
         reject_forged::vectors(world),
+        blocks::vectors(world),
+        evidence::vectors(world),
     ];
     parts.into_iter().flatten().collect()
 }

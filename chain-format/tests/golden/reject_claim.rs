@@ -107,7 +107,7 @@ fn holdings(world: &World) -> Vec<Vector> {
         case.reject(
             "held-with-elements",
             "Elements after a claim that has none.",
-            (Rule::Encoding, "elements[0]"),
+            (Rule::Encoding, "elements"),
             &|b| b.elements.push(Element::Entry(opening.clone().into())),
         ),
     ]

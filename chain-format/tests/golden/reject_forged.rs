@@ -278,7 +278,7 @@ fn bytes(world: &World) -> Vec<Vector> {
         }),
         reject("head-twice", "The head stands twice.", "unexpected type", [&head[..], &head, rest].concat()),
         reject("no-head", "Elements without a head.", "unexpected type", rest.to_vec()),
-        reject("element-unknown", "An element of no kind.", "unknown enum variant", with(&[0x82, 0x05, 0x41, 0x00])),
+        reject("element-unknown", "An element of no kind.", "unknown enum variant", with(&[0x82, 0x09, 0x41, 0x00])),
         reject(
             "element-long-count",
             "An element's count in two bytes.",

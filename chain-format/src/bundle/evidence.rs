@@ -1,0 +1,114 @@
+//! Evidence: what no honest member signs. It is proved like any claim, against the genesis alone.
+
+use std::collections::BTreeSet;
+
+use super::ProvedBlock;
+use crate::certificate::CertifiedHeader;
+use crate::endorsement::Endorsement;
+use crate::error::{Rule, Violation, ensure, same};
+use crate::execution::Execution;
+use crate::hash::{Link, NetworkId};
+use crate::keys;
+use crate::member::{MemberId, Role};
+use crate::record::{Record, Signed};
+use crate::registry::Validator;
+use crate::trust::Trust;
+
+/// Two blocks that are final, and can't both be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The other block.
+    pub other: ProvedBlock,
+    /// Who signed both, with the voting power at the checkpoint.
+    pub both: Vec<(MemberId, u64)>,
+}
+
+/// Two different records in which a member answers one thing twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TwoAnswers {
+    /// The member that signed both.
+    pub member: MemberId,
+    /// What both stand on: the account's head of two endorsements, the endorsement of two executions.
+    pub parent: Link,
+    /// The two, in the order of their links.
+    pub records: [Link; 2],
+}
+
+/// Requires that another block is final as well, and can't be where the checkpoint is.
+pub(super) fn conflict(
+    trust: &Trust,
+    checkpoint: &CertifiedHeader,
+    other: &CertifiedHeader,
+) -> Result<Conflict, Violation> {
+    let power = trust.is_final(other)?;
+    let (ours, theirs) = (&checkpoint.header, &other.header);
+    let is_fork = theirs.height == ours.height && theirs.id() != ours.id();
+    let is_on_fork = Some(theirs.height) == ours.height.checked_add(1) && theirs.parent != ours.id();
+    let expected = format!("another block of height {}, or one above it with another parent", ours.height);
+    let found = format!("block {} of height {}", theirs.id(), theirs.height);
+    ensure(is_fork || is_on_fork, Rule::Agreement, "header", expected, found)?;
+    let signed: BTreeSet<&MemberId> = other.certificate.signatures.iter().map(|s| &s.validator).collect();
+    let mut validators: Vec<Validator> = trust.at(ours.height).validators();
+    let first = &checkpoint.certificate.signatures;
+    validators.retain(|v| signed.contains(&v.id) && first.iter().any(|s| s.validator == v.id));
+    let both = validators.into_iter().map(|validator| (validator.id, validator.power)).collect();
+    let other = ProvedBlock { height: theirs.height, time_ms: theirs.time_ms, block: theirs.id(), power };
+    Ok(Conflict { other, both })
+}
+
+/// Requires that one bank signed two endorsements for one head of one account.
+pub(super) fn endorsements(trust: &Trust, height: u64, two: [&[u8]; 2]) -> Result<TwoAnswers, Violation> {
+    let [first, second] = read::<Endorsement>(trust.at(0).network(), two)?;
+    let (a, b) = (first.record(), second.record());
+    same(Rule::Agreement, "second.bank", &a.bank, &b.bank)?;
+    same(Rule::Agreement, "second.account", &a.account, &b.account)?;
+    same(Rule::Agreement, "second.parent", &a.parent, &b.parent)?;
+    signed_by(trust, height, (&a.bank, Role::Bank), &[&first, &second])?;
+    Ok(TwoAnswers { member: a.bank.clone(), parent: a.parent, records: [first.link(), second.link()] })
+}
+
+/// Requires that one institution signed two executions of one endorsement.
+pub(super) fn executions(trust: &Trust, height: u64, two: [&[u8]; 2]) -> Result<TwoAnswers, Violation> {
+    let [first, second] = read::<Execution>(trust.at(0).network(), two)?;
+    let (a, b) = (first.record(), second.record());
+    same(Rule::Agreement, "second.institution", &a.institution, &b.institution)?;
+    same(Rule::Agreement, "second.endorsement", &a.endorsement, &b.endorsement)?;
+    signed_by(trust, height, (&a.institution, Role::Institution), &[&first, &second])?;
+    Ok(TwoAnswers { member: a.institution.clone(), parent: a.endorsement, records: [first.link(), second.link()] })
+}
+
+/// Two different records of the network, in the order of their links.
+fn read<T: Record>(network: NetworkId, [first, second]: [&[u8]; 2]) -> Result<[Signed<T>; 2], Violation> {
+    let decode = |bytes: &[u8], place: &str| -> Result<Signed<T>, Violation> {
+        let signed = Signed::<T>::decode(bytes.to_vec()).map_err(|v| v.within(place))?;
+        same(Rule::Network, &format!("{place}.network"), &network, &signed.record().network())?;
+        Ok(signed)
+    };
+    let two = [decode(first, "first")?, decode(second, "second")?];
+    let [first, second] = &two;
+    let expected = format!("another record, whose link is above {}", first.link());
+    ensure(first.link() < second.link(), Rule::Agreement, "second", expected, second.link())?;
+    Ok(two)
+}
+
+/// Requires that a member of a role signed records, each with a key that was its at some height up to this one.
+fn signed_by<T: Record>(
+    trust: &Trust,
+    height: u64,
+    (id, role): (&MemberId, Role),
+    records: &[&Signed<T>],
+) -> Result<(), Violation> {
+    for (place, signed) in ["first", "second"].iter().zip(records) {
+        let signer = signed.signer();
+        let holds = trust.up_to(height).iter().any(|(_, registry)| {
+            registry.member(id).is_some_and(|member| member.role == role && member.member_key == signer)
+        });
+        let expected = format!("a key of the {role} {id}");
+        ensure(holds, Rule::Signer, &format!("{place}.signer"), expected, signer)?;
+        let check = signed.signature_check();
+        keys::verify(&check.key, &check.message, &check.signature).map_err(|e| {
+            Violation::new(Rule::Signature, format!("{place}.signature"), "a signature that verifies", e)
+        })?;
+    }
+    Ok(())
+}
