@@ -148,7 +148,7 @@ async fn a_call_counts_that_the_member_signed(network: &Network, office: &BackOf
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_ledger_did_not_commit_is_released() {
     let started = start(|config| {
-        expire_after(config, 60);
+        expire_after(config, 100);
         without_breaker(config);
     });
     let Some((mut network, office)) = started.await else { return };

@@ -47,6 +47,8 @@ async fn try_out(
     side: &str,
     quantity: i128,
 ) -> stemma_node_api::catalogue::DryRunView {
+    // The institution may be a block behind the bank.
+    network.agreed().await;
     let asked = DryRun {
         account: customer.account.to_string(),
         side: side.to_owned(),
@@ -242,6 +244,7 @@ async fn the_tool_lists_changes_and_tries_out() {
     assert_eq!((&verdict["would_execute"], &verdict["cost"]), (&true.into(), &"7782".into()));
     let order = alice.buy(AAPL, 3);
     assert_eq!(alice.finish(&order).await.state, RequestState::Committed);
+    network.agreed().await;
     let (verdict, _) = run(&dry, 1);
     let broken = verdict["rules"].as_array().unwrap().iter().find(|rule| rule["holds"] == false).unwrap();
     assert_eq!(broken["rule"], "duplicate-order", "{verdict}");

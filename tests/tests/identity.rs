@@ -215,7 +215,7 @@ async fn demands_by_amount_and_lock_out() {
     fs::write(
         &file,
         "[[rule]]\namount_from = \"100000\"\nall_of = [\"account-key\", \"password\"]\n\n\
-         [attempts.identity]\ndelay_from = 2\ndelay_ms = 60000\nlock_from = 4\nlock_ms = 600000\n\
+         [attempts.identity]\ndelay_from = 2\ndelay_ms = 600000\nlock_from = 4\nlock_ms = 600000\n\
          lock_ms_max = 600000\nforget_ms = 600000\n",
     )
     .unwrap();

@@ -14,6 +14,8 @@ use stemma_tools::requests::Prepared;
 const ORDERS: u64 = 10;
 /// Kills in the meantime, at most.
 const KILLS_MAX: u32 = 12;
+/// How many blocks an endorsement holds where it is outlived: enough for a trade on a slow machine.
+const EXPIRY_BLOCKS: u64 = 40;
 /// From one kill to the next, in milliseconds: shorter and longer than a trade takes.
 const BETWEEN_KILLS_MS: std::ops::Range<u64> = 20..600;
 
@@ -109,7 +111,7 @@ async fn a_trade_without_an_answer_expires_and_moves_nothing() {
         config.consensus.idle_ms = 100;
         // A silent proposer is passed over sooner, so that blocks come faster.
         config.consensus.propose_ms = 300;
-        config.bank.expiry_blocks = 8;
+        config.bank.expiry_blocks = EXPIRY_BLOCKS;
     })
     .await;
     let mut alice = network.customer("alice");
@@ -132,7 +134,7 @@ async fn a_trade_without_an_answer_expires_and_moves_nothing() {
     network.process_mut("bank-a").kill();
     let others = network.client("bank-b").clone();
     until("more blocks than an endorsement holds", async || {
-        others.status().await.ok().filter(|status| status.height > sent_at + 12)
+        others.status().await.ok().filter(|status| status.height > sent_at + EXPIRY_BLOCKS + 4)
     })
     .await;
     network.process_mut("bank-a").run();

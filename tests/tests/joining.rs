@@ -156,6 +156,8 @@ async fn a_bank_joins_a_running_network_from_four_things_and_takes_up_its_role()
     assert_eq!(found.state, RequestState::Committed, "{found:?}");
     let bundle = until("the proof", async || network.client("auditor").account_bundle(&opened.id).await.ok()).await;
     assert_eq!(proof::lineage(&network, &bundle).1, None);
+    reached(&network, "auditor", found.height.unwrap()).await;
+    network.agreed().await;
     must_balance(network.client("auditor")).await;
 
     // It starts again without the record: the ledger knows it now. With three of five left, two of the founders may be away.

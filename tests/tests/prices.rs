@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// How old a price may be in these tests, in seconds.
-const STALE_AFTER_S: u64 = 12;
+const STALE_AFTER_S: u64 = 40;
 
 /// Gives broker-a another source; broker-b goes on with the replay.
 fn source(config: &mut NodeConfig, prices: &PricesConfig) {
@@ -209,8 +209,12 @@ impl Feed {
         let (shown, counted) = (Arc::clone(&mood), Arc::clone(&calls));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                *counted.lock().unwrap() += 1;
-                let mood = shown.lock().unwrap().clone();
+                // Under one lock, as in `turn`: what is counted after a change is answered in the new mood.
+                let mood = {
+                    let mood = shown.lock().unwrap();
+                    *counted.lock().unwrap() += 1;
+                    mood.clone()
+                };
                 tokio::spawn(answer(stream, mood));
             }
         });
@@ -219,8 +223,11 @@ impl Feed {
 
     /// Changes what it does, and waits until it has done so to a call.
     async fn turn(&self, mood: Mood) {
-        *self.mood.lock().unwrap() = mood;
-        let before = *self.calls.lock().unwrap();
+        let before = {
+            let mut shown = self.mood.lock().unwrap();
+            *shown = mood;
+            *self.calls.lock().unwrap()
+        };
         until("a call of the feed", async || (*self.calls.lock().unwrap() > before).then_some(())).await;
     }
 }

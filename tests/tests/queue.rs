@@ -185,7 +185,7 @@ async fn an_idempotency_key_names_one_order() {
     let mut alice = network.customer("alice");
     let http = reqwest::Client::new();
     let [one, two] = [alice.buy(AAPL, 1), alice.buy(AAPL, 2)];
-    let url = format!("{}/v1/requests?wait_ms=20000", alice.client.url());
+    let url = format!("{}/v1/requests?wait_ms=30000", alice.client.url());
     let send = async |order: &Prepared, key: &str| {
         let call = http.post(&url).header("Idempotency-Key", key).json(&order.body);
         let answer = call.send().await.unwrap();

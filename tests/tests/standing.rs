@@ -6,6 +6,7 @@ use std::path::Path;
 
 use stemma_node_api::types::{RequestState, Status};
 use stemma_tests::command::{copy_folder, node};
+use stemma_tests::governance::reached;
 use stemma_tests::load::Load;
 use stemma_tests::network::{AAPL, MEMBERS, Network, read_config};
 use stemma_tests::process::Process;
@@ -29,6 +30,7 @@ async fn trade(network: &Network) {
 
 /// How many of the blocks in a range have a certificate with this validator's signature, as another node holds them.
 async fn signed(network: &Network, (from, to): (u64, u64)) -> usize {
+    reached(network, "auditor", to).await;
     let mut count = 0;
     for height in from..=to {
         let block = network.client("auditor").block(height).await.unwrap();
@@ -74,11 +76,12 @@ async fn a_home_that_was_copied_back_follows_and_never_votes() {
     vote_is(network.process_mut(BACK), "voting").await;
     network.connected().await;
     let from = height(&network).await + 1;
-    trade(&network).await;
-    let to = height(&network).await;
-    network.agreed().await;
-    let count = signed(&network, (from, to)).await;
-    assert!(count > 0, "it signed none of the blocks {from} to {to}");
+    until("blocks with its signature", async || {
+        trade(&network).await;
+        let to = network.agreed().await.height;
+        (signed(&network, (from, to)).await > 0).then_some(())
+    })
+    .await;
 
     network.process_mut(BACK).stop().await;
     fs::remove_dir_all(home.join("data")).unwrap();

@@ -71,6 +71,12 @@ async fn a_testnet_starts_agrees_and_trades() {
     stemma(folder, &format!("account fund --account {account} --currency USD --amount 5000.00 {bank}")).await;
     stemma(folder, &format!("instrument add ACME --kind stock --name Acme --quoted-in USD {broker}")).await;
     stemma(folder, &format!("node set-price ACME=12.50 {broker}")).await;
+    let client = processes["bank-1"].client().clone();
+    until("the listing at the bank", async || {
+        let listed = client.instruments().await.ok()?;
+        listed.iter().any(|view| view.instrument == "broker-1/ACME").then_some(())
+    })
+    .await;
     let order = format!("trade buy --key me.pem {pass} --account {account} --instrument broker-1/ACME --quantity 10");
     let traded = stemma(folder, &format!("{order} --node {}", urls["bank-1"])).await;
     assert_eq!(traded["state"], "committed", "{traded}");
