@@ -1,4 +1,9 @@
-//! A bundle verified as it is read: little of it is kept, and signatures are checked on every core.
+//! A bundle verified as it is read: little of it is kept, and signatures are checked on every core. Whoever wants to show the steps is
+//! their witness.
+
+pub mod page;
+pub mod steps;
+pub mod watch;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -7,7 +12,9 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use stemma_chain_format::bundle::{Audit, BATCH_ELEMENTS, Checked, Element, Elements, Head, Items, Judged, Verdict};
+use stemma_chain_format::bundle::{
+    Audit, BATCH_ELEMENTS, Checked, Element, Elements, Head, Items, Judged, Shown, Verdict,
+};
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::genesis::GenesisFile;
 
@@ -16,13 +23,36 @@ const READ_BYTES: usize = 1024 * 1024;
 /// Batches on their way for each thread that checks signatures.
 const BATCHES_A_THREAD: usize = 2;
 
+/// Who sees the steps of a verification: first what is looked at, then whether it holds.
+pub trait Witness {
+    /// The head was read.
+    fn reads(&mut self, _: &Head) {}
+    /// What the head alone says was verified.
+    fn begun(&mut self, _: Result<(), &Violation>) {}
+    /// An element is about to be followed.
+    fn looks(&mut self, _: Shown<'_>) {}
+    /// All elements that were looked at were followed, or those before the one that is refuted.
+    fn followed(&mut self, _: Result<(), &Violation>) {}
+}
+
+/// Nobody.
+impl Witness for () {}
+
 /// Verifies a bundle against a genesis file while it is read.
 ///
 /// # Errors
 /// It cannot be read.
 pub fn verify_stream(from: impl Read, genesis: &GenesisFile) -> io::Result<Verdict> {
+    verify_before(from, genesis, &mut ())
+}
+
+/// The same before a witness.
+///
+/// # Errors
+/// It cannot be read.
+pub fn verify_before(from: impl Read, genesis: &GenesisFile, witness: &mut impl Witness) -> io::Result<Verdict> {
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    match verified(Source { from, items: Items::new(), is_at_end: false }, genesis, threads) {
+    match verified(Source { from, items: Items::new(), is_at_end: false }, genesis, threads, witness) {
         Ok(verdict) | Err(Stopped::Verdict(verdict)) => Ok(verdict),
         Err(Stopped::Io(e)) => Err(e),
     }
@@ -81,15 +111,28 @@ impl<R: Read> Source<R> {
     }
 }
 
-fn verified(mut source: Source<impl Read>, genesis: &GenesisFile, threads: usize) -> Result<Verdict, Stopped> {
+fn verified(
+    mut source: Source<impl Read>,
+    genesis: &GenesisFile,
+    threads: usize,
+    witness: &mut impl Witness,
+) -> Result<Verdict, Stopped> {
     let head = Head::first(source.next()?).map_err(unreadable)?;
-    let mut audit = Audit::begin(head, genesis).map_err(refuted)?;
-    follow_side_by_side(&mut source, &mut audit, threads)?;
+    witness.reads(&head);
+    let begun = Audit::begin(head, genesis);
+    witness.begun(begun.as_ref().map(|_| ()));
+    let mut audit = begun.map_err(refuted)?;
+    follow_side_by_side(&mut source, &mut audit, threads, witness)?;
     audit.finish().map(|proved| Verdict::Verified(Box::new(proved))).map_err(refuted)
 }
 
 /// Batches are judged here in order, their signatures checked on several threads, and followed here in order again.
-fn follow_side_by_side(source: &mut Source<impl Read>, audit: &mut Audit, threads: usize) -> Result<(), Stopped> {
+fn follow_side_by_side(
+    source: &mut Source<impl Read>,
+    audit: &mut Audit,
+    threads: usize,
+    witness: &mut impl Witness,
+) -> Result<(), Stopped> {
     let in_flight_max = threads.saturating_mul(BATCHES_A_THREAD).max(1);
     thread::scope(|scope| {
         let (to_check, waiting) = mpsc::sync_channel::<(u64, Judged)>(in_flight_max);
@@ -114,7 +157,10 @@ fn follow_side_by_side(source: &mut Source<impl Read>, audit: &mut Audit, thread
                 continue;
             }
             let Some(batch) = inbox.take() else { break };
-            audit.follow(batch).map_err(refuted)?;
+            batch.shown().for_each(|shown| witness.looks(shown));
+            let followed = audit.follow(batch);
+            witness.followed(followed.as_ref().copied());
+            followed.map_err(refuted)?;
         }
         stopped.map_or(Ok(()), Err)
     })

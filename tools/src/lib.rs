@@ -30,6 +30,7 @@ pub mod identity;
 pub mod keys;
 pub mod member_entry;
 pub mod node;
+pub mod node_binary;
 pub mod output;
 pub mod passphrase;
 pub mod progress;

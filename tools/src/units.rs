@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use stemma_chain_format::amount::{Amount, Price, decimal, parse_decimal};
 use stemma_chain_format::lineage::Listed;
+use stemma_chain_format::listing::Listing;
 use stemma_node_api::catalogue::InstrumentView;
 use stemma_node_api::positions::{PositionStateView, PositionView};
 use stemma_node_api::types::Amounts;
@@ -25,6 +26,11 @@ impl Units {
     #[must_use]
     pub fn of_listings(listings: &[Listed]) -> Self {
         Self(listings.iter().map(|listed| (listed.listing.instrument.to_string(), listed.listing.decimals)).collect())
+    }
+
+    /// One more verified listing record.
+    pub fn learn(&mut self, listing: &Listing) {
+        self.0.insert(listing.instrument.to_string(), listing.decimals);
     }
 
     /// Decimals of an instrument, where its listing is known.

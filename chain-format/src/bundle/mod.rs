@@ -34,7 +34,7 @@ use lineage::Derivation;
 pub use lineage::Derived;
 pub use listings::{NeededListing, listings_needed};
 use read::Reader;
-pub use read::{Checked, Judged};
+pub use read::{Checked, Judged, Shown};
 pub use replay::Replayed;
 use replay::{BlockReader, Replay, WholeBlock};
 pub use write::{Arrangement, Records};

@@ -54,6 +54,47 @@ pub struct Checked {
     pub(super) steps: Vec<Step<Result<VerifiedEntry, Violation>>>,
 }
 
+/// A checked element, for whoever shows it.
+#[derive(Debug, Clone, Copy)]
+pub enum Shown<'c> {
+    /// An entry, with the name of its kind of element in places, and the verdict on it by itself.
+    Entry(&'static str, Result<&'c VerifiedEntry, &'c Violation>),
+    /// A credit that waits.
+    Waiting(&'c Credit),
+    /// A block, and how many entries follow.
+    Block(&'c Header, u32),
+    /// An account as it is stated.
+    Account(&'c AccountState),
+    /// A position as it is stated, with its key.
+    Position(&'c AccountId, &'c Position),
+}
+
+impl Part {
+    /// The name of such elements in places.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Listing => "listings",
+            Self::Source => "sources",
+            Self::Entry => "lineage",
+            Self::Settlement => "settlements",
+            Self::InBlock => "entries",
+        }
+    }
+}
+
+impl Checked {
+    /// The elements in their order.
+    pub fn shown(&self) -> impl Iterator<Item = Shown<'_>> {
+        self.steps.iter().map(|step| match step {
+            Step::Entry(part, verdict) => Shown::Entry(part.as_str(), verdict.as_ref()),
+            Step::Waiting(credit) => Shown::Waiting(credit),
+            Step::Block(header, count) => Shown::Block(header, *count),
+            Step::Account(state) => Shown::Account(state),
+            Step::Position(key, position) => Shown::Position(key, position),
+        })
+    }
+}
+
 /// One element on its way.
 #[derive(Debug)]
 pub(super) enum Step<T> {

@@ -1,5 +1,7 @@
 //! The typed client that every tool uses.
 
+mod bundles;
+
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
@@ -133,12 +135,18 @@ impl Client {
         let mut answer = self.accepted(call.timeout(Duration::from_secs(BACKUP_SECONDS_MAX))).await?;
         let height = answer.headers().get(HEIGHT_HEADER).and_then(|height| height.to_str().ok()?.parse().ok());
         let height = height.ok_or_else(|| self.unexpected("a backup that does not say its height".to_owned()))?;
+        self.write_all(&mut answer, to).await?;
+        Ok(height)
+    }
+
+    /// Writes an answer as it comes.
+    async fn write_all(&self, answer: &mut reqwest::Response, to: &mut impl std::io::Write) -> Result<(), ClientError> {
         while let Some(piece) =
             answer.chunk().await.map_err(|source| ClientError::Unreachable { url: self.base.clone(), source })?
         {
-            to.write_all(&piece).map_err(|e| self.unexpected(format!("the backup cannot be written: {e}")))?;
+            to.write_all(&piece).map_err(|e| self.unexpected(format!("the answer cannot be written: {e}")))?;
         }
-        Ok(height)
+        Ok(())
     }
 
     /// The genesis file's bytes.
@@ -196,30 +204,6 @@ impl Client {
     /// [`ClientError`].
     pub async fn account(&self, id: &str) -> Result<AccountView, ClientError> {
         self.get(&routes::ACCOUNT.replace("{id}", id)).await
-    }
-
-    /// The bundle of an account's lineage.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn account_bundle(&self, id: &str) -> Result<Vec<u8>, ClientError> {
-        self.bytes(&routes::ACCOUNT_BUNDLE.replace("{id}", id)).await
-    }
-
-    /// The bundle that proves what an account holds, or that there is none.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn holdings_bundle(&self, id: &str) -> Result<Vec<u8>, ClientError> {
-        self.bytes(&format!("{}?claim=holdings", routes::ACCOUNT_BUNDLE.replace("{id}", id))).await
-    }
-
-    /// The bundle that proves that an entry was committed.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn entry_bundle(&self, id: &str) -> Result<Vec<u8>, ClientError> {
-        self.bytes(&routes::CHAIN_BUNDLE.replace("{id}", id)).await
     }
 
     /// An account's requests at its bank.

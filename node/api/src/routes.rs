@@ -22,6 +22,10 @@ pub const INSTRUMENTS: &str = "/v1/instruments";
 pub const BLOCK: &str = "/v1/blocks/{height}";
 /// A committed entry by id.
 pub const CHAIN: &str = "/v1/chains/{id}";
+/// The bundle of a block with its entries.
+pub const BLOCK_BUNDLE: &str = "/v1/blocks/{height}/bundle";
+/// The bundle of the whole ledger.
+pub const LEDGER_BUNDLE: &str = "/v1/ledger/bundle";
 /// The bundle of a committed entry.
 pub const CHAIN_BUNDLE: &str = "/v1/chains/{id}/bundle";
 /// Accounts, in the order of their ids; on a bank, an operator opens one by POST.

@@ -3,6 +3,7 @@
 mod backup;
 mod config_text;
 mod doctor;
+mod export;
 mod files;
 mod init;
 mod manifest;
@@ -66,6 +67,10 @@ enum Command {
     /// Make a home of a backup
     #[command(after_help = "Example:\n  stemma-node restore --from backup-2026-11-26 --home nodes/bank-a")]
     Restore(restore::RestoreArgs),
+    /// Write an audit bundle from the store of a node that stands still; `stemma audit export` asks one that runs
+    #[command(after_help = "Example:\n  stemma-node export --home nodes/bank-a --account 4be1… --out alice.bundle\n  \
+                            stemma-node export --home nodes/bank-a --ledger --out ledger.bundle")]
+    Export(export::ExportArgs),
 }
 
 /// Which node, and what is given beside its file.
@@ -163,6 +168,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Backup(args)) => backup::run(&args),
         Some(Command::Restore(args)) => restore::run(&args),
+        Some(Command::Export(args)) => export::run(&args),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -234,6 +234,7 @@ async fn serve(settings: Settings, store: Store, traces: Option<Traces>, is_agai
         desk: Arc::clone(&desk),
         meters: Arc::clone(&meters),
         backups: http::backup::turn(),
+        replays: http::bundles::turn(),
         data: settings.config.data.clone(),
         store_file: settings.config.data.join(STORE_FILE),
     });

@@ -1,27 +1,21 @@
-//! Accounts: holdings, requests, audit bundles.
+//! Accounts: holdings and requests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use stemma_chain_format::bundle::Bundle;
 use stemma_chain_format::endorsement::Credit;
 use stemma_chain_format::hash::AccountId;
 use stemma_chain_format::holdings::Holdings;
 use stemma_chain_format::ledger::Account;
-use stemma_node_api::types::{AccountPage, AccountView, Amounts, BundleClaim, CreditView, RequestPage};
+use stemma_node_api::types::{AccountPage, AccountView, Amounts, CreditView, RequestPage};
 use stemma_node_api::{ApiError, ErrorCode};
-use tokio::task::JoinError;
 
 use super::orders::view_settled;
 use super::positions::position;
 use super::{Failure, Json, Path, Query, Shared, id, not_found};
 use crate::error::chain;
-use crate::ledger::{Looked, ProveError, account_bundle, holdings_bundle};
-use crate::node::Call;
 
 /// Accounts in one page.
 const PAGE_COUNT: usize = 100;
@@ -83,40 +77,6 @@ pub(super) async fn account(
     }))
 }
 
-#[derive(Deserialize)]
-pub(super) struct Claimed {
-    #[serde(default)]
-    claim: BundleClaim,
-}
-
-/// A file that proves, offline and against the genesis alone, what the account holds; and, unless only that is asked for, why. Of an id that
-/// is no account, what it holds is the proof that it is none.
-#[utoipa::path(get, path = "/v1/accounts/{id}/bundle", tag = "accounts",
-    params(("id" = String, Path), ("claim" = Option<String>, Query, description = "lineage (default) or holdings")),
-    responses((status = 200, content_type = "application/cbor-seq", description = "an audit bundle"),
-        (status = 404, body = ApiError)))]
-pub(super) async fn bundle(
-    State(shared): State<Arc<Shared>>,
-    Path(text): Path<String>,
-    Query(Claimed { claim }): Query<Claimed>,
-) -> Result<impl IntoResponse, Failure> {
-    let account: AccountId = id("id", &text)?;
-    let looked = shared.call(|reply| Call::Prove { account, reply }).await?;
-    let store = shared.store.clone();
-    if claim == BundleClaim::Holdings {
-        return made(tokio::task::spawn_blocking(move || holdings_bundle(&store, looked)).await);
-    }
-    let Looked::Held(proved) = looked else { return Err(not_found(format!("there is no account {account}"))) };
-    made(tokio::task::spawn_blocking(move || account_bundle(&store, &proved)).await)
-}
-
-/// A bundle that was put together, as a file.
-pub(super) fn made(made: Result<Result<Bundle, ProveError>, JoinError>) -> Result<Response, Failure> {
-    let failed = |message: String| Failure::from(ApiError::new(ErrorCode::Internal, message));
-    let bundle = made.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(chain(&e)))?;
-    Ok(([(CONTENT_TYPE, "application/cbor-seq")], bundle.encode()).into_response())
-}
-
 /// The account's last hundred requests, instructions and acts at this bank, the newest first.
 #[utoipa::path(get, path = "/v1/accounts/{id}/requests", tag = "accounts", params(("id" = String, Path)),
     responses((status = 200, body = RequestPage), (status = 404, body = ApiError)))]
@@ -133,7 +93,7 @@ pub(super) async fn requests(
     Ok(Json(RequestPage { requests }))
 }
 
-fn unknown(account: &AccountId) -> Failure {
+pub(super) fn unknown(account: &AccountId) -> Failure {
     not_found(format!("there is no account {account}"))
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use stemma_chain_format::chain::Entry;
@@ -12,8 +11,7 @@ use stemma_consensus::sync::SyncedBlock;
 use stemma_node_api::ApiError;
 use stemma_node_api::types::{BlockView, ChainView};
 
-use super::{Failure, Json, Path, Shared, accounts, id, not_found};
-use crate::ledger::entry_bundle;
+use super::{Failure, Json, Path, Shared, id, not_found};
 use crate::store::StoreError;
 
 /// A block by height, with its certificate's signers and its entries' ids.
@@ -67,25 +65,8 @@ pub(super) async fn chain(
     }))
 }
 
-/// A file that proves, offline and against the genesis alone, that an entry stands in its block.
-#[utoipa::path(get, path = "/v1/chains/{id}/bundle", tag = "ledger", params(("id" = String, Path)),
-    responses((status = 200, content_type = "application/cbor-seq", description = "an audit bundle"),
-        (status = 404, body = ApiError)))]
-pub(super) async fn bundle(
-    State(shared): State<Arc<Shared>>,
-    Path(text): Path<String>,
-) -> Result<impl IntoResponse, Failure> {
-    let link: Link = id("id", &text)?;
-    let store = shared.store.clone();
-    let found = tokio::task::spawn_blocking(move || entry_bundle(&store, &link).transpose()).await;
-    match found.transpose() {
-        Some(found) => accounts::made(found),
-        None => Err(no_entry(&shared, &link)?),
-    }
-}
-
 /// Why an entry is not here.
-fn no_entry(shared: &Shared, link: &Link) -> Result<Failure, StoreError> {
+pub(super) fn no_entry(shared: &Shared, link: &Link) -> Result<Failure, StoreError> {
     let from = shared.store.history_from()?;
     let kept = match from {
         0 | 1 => String::new(),

@@ -4,6 +4,7 @@ mod accounts;
 pub mod backup;
 mod blocks;
 pub mod bulk;
+pub mod bundles;
 mod catalogue;
 mod desk;
 mod events;
@@ -79,6 +80,8 @@ pub struct Shared {
     pub meters: Arc<Meters>,
     /// The turn to make a backup.
     pub backups: Arc<Semaphore>,
+    /// The turn to replay the ledger.
+    pub replays: Arc<Semaphore>,
     /// The folder of the store.
     pub data: std::path::PathBuf,
     /// The store's file.
@@ -186,11 +189,13 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route(routes::GOVERNANCE, get(governance::list).post(governance::govern))
         .route(routes::INSTRUMENTS, get(catalogue::instruments))
         .route(routes::BLOCK, get(blocks::block))
+        .route(routes::BLOCK_BUNDLE, get(bundles::of_block))
+        .route(routes::LEDGER_BUNDLE, get(bundles::of_ledger))
         .route(routes::CHAIN, get(blocks::chain))
-        .route(routes::CHAIN_BUNDLE, get(blocks::bundle))
+        .route(routes::CHAIN_BUNDLE, get(bundles::of_entry))
         .route(routes::ACCOUNTS, get(accounts::list).post(operator::open_account))
         .route(routes::ACCOUNT, get(accounts::account))
-        .route(routes::ACCOUNT_BUNDLE, get(accounts::bundle))
+        .route(routes::ACCOUNT_BUNDLE, get(bundles::of_account))
         .route(routes::ACCOUNT_REQUESTS, get(accounts::requests))
         .route(routes::ACCOUNT_EVENTS, get(events::account))
         .route(routes::ACCOUNT_ACTS, post(desk::act))

@@ -1,4 +1,4 @@
-//! Proofs from the store: bundles of an account's lineage, of what it holds, and of an entry.
+//! Proofs from the store: bundles of an account's lineage, of what it holds, of an entry, and of a block.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,15 @@ pub enum ProveError {
     /// The store's history begins later than the account's, and it has no anchor of it.
     #[error("this node has blocks from height {0} on, and nothing that proves what the account held there")]
     NoHistory(u64),
+    /// The store's history does not begin with the first block.
+    #[error("this node has blocks from height {0} on, and cannot replay what was before")]
+    NoBlocks(u64),
+    /// There is no block of that height.
+    #[error("there is no block {0} here")]
+    NotYet(u64),
+    /// The bundle cannot be written.
+    #[error("the bundle cannot be written")]
+    Written(#[source] std::io::Error),
 }
 
 /// What the ledger's state tree says of an id at its head.
@@ -105,13 +114,24 @@ pub fn entry_bundle(store: &Store, id: &Link) -> Result<Option<Bundle>, ProveErr
     Ok(Some(Bundle { head: head(store, checkpoint, claim)?, elements: Vec::new() }))
 }
 
+/// What proves a block with its entries; nothing where it is not here.
+///
+/// # Errors
+/// [`ProveError`].
+pub fn block_bundle(store: &Store, height: u64) -> Result<Option<Bundle>, ProveError> {
+    let Some(SyncedBlock { block, certificate, entries }) = store.block(height)? else { return Ok(None) };
+    let elements = entries.into_iter().map(|entry| Element::InBlock(entry.0.into())).collect();
+    let checkpoint = CertifiedHeader { header: block.header, certificate };
+    Ok(Some(Bundle { head: head(store, checkpoint, Claim::Block)?, elements }))
+}
+
 /// The block of a height.
 fn checkpoint(store: &Store, height: u64) -> Result<CertifiedHeader, ProveError> {
     store.certified_header(height)?.ok_or(ProveError::NoBlock)
 }
 
 /// The head of a bundle whose claim is true at a block.
-fn head(store: &Store, checkpoint: CertifiedHeader, claim: Claim) -> Result<Head, ProveError> {
+pub(super) fn head(store: &Store, checkpoint: CertifiedHeader, claim: Claim) -> Result<Head, ProveError> {
     let (network, trust) = (checkpoint.header.network, store.trust_steps(checkpoint.header.height)?);
     Ok(Head { version: BUNDLE_VERSION, network, trust, checkpoint, claim })
 }

@@ -6,7 +6,6 @@
 //! a run is interrupted: each step of the set-up looks at the ledger first, and an order that is given again has the
 //! same bytes, which the bank takes once.
 
-mod binary;
 mod checks;
 pub mod customers;
 mod inputs;
@@ -39,6 +38,7 @@ use self::report::{AccountRow, Finality, NodeRow, Report};
 use self::state::State;
 use crate::error::{CliError, Exit};
 use crate::node::read_genesis;
+use crate::node_binary;
 use crate::output::Output;
 use crate::units::Units;
 
@@ -73,7 +73,7 @@ pub async fn run(options: &Options, output: &Output) -> Result<ExitCode, CliErro
     let genesis = read_genesis(&folder.genesis())?;
     let mut interrupt = Interrupt::new()?;
     let binary = tokio::select! {
-        binary = binary::find(options.node_binary.as_deref(), output) => binary?,
+        binary = node_binary::find(options.node_binary.as_deref(), output) => binary?,
         () = interrupt.wait() => return Err(interrupted()),
     };
     processes::stop_orphans(&folder, output).await?;

@@ -1,8 +1,10 @@
 //! `stemma audit`: export what proves something, and verify it offline against the genesis file alone.
 
+mod explain;
 mod export;
 mod report;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -24,10 +26,12 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
-    /// Fetch a bundle: an account's lineage, what it holds, or one entry, with everything that proves it
+    /// Fetch a bundle: an account's lineage, what it holds, an entry, a block or the whole ledger, with everything that proves it
     Export(export::ExportArgs),
     /// Verify a bundle, without any network
     Verify(verify::VerifyArgs),
+    /// Follow several nodes, verify and compare their blocks, and keep evidence against whoever lies
+    Watch(watch::WatchArgs),
 }
 
 /// Runs `stemma audit`.
@@ -38,5 +42,6 @@ pub async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
     match args.command {
         AuditCommand::Export(args) => export::export(&args, output).await,
         AuditCommand::Verify(args) => verify::verify(&args, output),
+        AuditCommand::Watch(args) => watch::watch(&args, output).await,
     }
 }

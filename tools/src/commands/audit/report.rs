@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use stemma_chain_format::account::AccountState;
 use stemma_chain_format::amount::Amount;
-use stemma_chain_format::bundle::{Derived, Proved, ProvedBlock, ProvedClaim};
+use stemma_chain_format::bundle::{Conflict, Derived, Proved, ProvedBlock, ProvedClaim, Replayed, TwoAnswers};
+use stemma_chain_format::chain::EntryKind;
 use stemma_chain_format::endorsement::Credit;
+use stemma_chain_format::member::MemberId;
 use stemma_node_api::types::Amounts;
 
-use crate::output::pairs;
 use crate::units::Units;
 
 /// What `verify` prints when everything is proved. Amounts are smallest units. What a claim does not say is left out.
@@ -30,6 +31,20 @@ pub struct VerifiedReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     positions: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    accounts: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocks: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entries: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_block: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accused: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     entry: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
@@ -48,11 +63,12 @@ pub struct VerifiedReport {
     power_total: u64,
 }
 
-type Rows = Vec<(&'static str, String)>;
+/// Names and values, for people.
+pub type Rows = Vec<(&'static str, String)>;
 
 impl VerifiedReport {
-    /// The report, and the same as a text.
-    pub fn of(proved: &Proved) -> (Self, String) {
+    /// The report, and the same as names and values.
+    pub fn of(proved: &Proved) -> (Self, Rows) {
         let Proved { claim, checkpoint, signatures, trust_steps } = proved;
         let mut report = Self {
             verdict: "verified",
@@ -97,11 +113,20 @@ impl VerifiedReport {
                 (report.entry, report.kind, report.signers) = (Some(entry.id().to_string()), Some(kind), Some(signers));
                 Vec::new()
             }
+            ProvedClaim::Block(entries) => {
+                report.claim = "block";
+                report.entries = Some(*entries);
+                rows.push(("Entries", format!("{entries}, all of the block")));
+                Vec::new()
+            }
+            ProvedClaim::Ledger(replayed) => report.ledger(replayed, &mut rows),
+            ProvedClaim::Conflict(conflict) => report.conflict(conflict, checkpoint, &mut rows),
+            ProvedClaim::Endorsements(two) => report.two("endorsements", two, &mut rows),
+            ProvedClaim::Executions(two) => report.two("executions", two, &mut rows),
         };
         report.checkpoint_rows(&mut rows);
         rows.extend(held);
-        let text = pairs(&rows);
-        (report, text)
+        (report, rows)
     }
 
     fn lineage(&mut self, derived: &Derived, from: Option<&ProvedBlock>, rows: &mut Rows) -> Rows {
@@ -121,6 +146,54 @@ impl VerifiedReport {
             }
         }
         self.sums(account, waiting, &Units::of_listings(listings))
+    }
+
+    fn ledger(&mut self, replayed: &Replayed, rows: &mut Rows) -> Rows {
+        let Replayed { blocks, entries, accounts, positions, held } = replayed;
+        self.claim = "ledger";
+        let count = entries.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
+        let trades = *entries.get(&EntryKind::Chain).unwrap_or(&0);
+        (self.blocks, self.entries, self.chains) = (Some(*blocks), Some(count), Some(trades));
+        (self.accounts, self.positions) = (Some(*accounts), Some(*positions));
+        rows.push(("Replayed", format!("{blocks} blocks from the genesis on, every root recomputed")));
+        rows.push(("Entries", format!("{count}, of them {trades} trades")));
+        rows.push(("Compared", format!("every balance of {accounts} accounts, and {positions} positions")));
+        let held: Amounts = held.iter().map(|(instrument, sum)| (instrument.to_string(), sum.to_string())).collect();
+        let lines = Units::of_listings(&[]).lines(&held);
+        self.total = Some(held);
+        lines.into_iter().map(|line| ("Customers hold", line)).collect()
+    }
+
+    fn conflict(&mut self, conflict: &Conflict, ours: &ProvedBlock, rows: &mut Rows) -> Rows {
+        let Conflict { other, both } = conflict;
+        self.claim = "conflict";
+        self.other_block = Some(other.block.to_string());
+        self.accused = Some(both.iter().map(|(member, _)| member.to_string()).collect());
+        let power = both.iter().fold(0_u64, |sum, (_, power)| sum.saturating_add(*power));
+        let (signed, total) = other.power;
+        rows.push(("Conflict", format!("two blocks are final that can't both be, at height {}", ours.height)));
+        rows.push(("Other block", format!("{}, height {}", other.block, other.height)));
+        rows.push(("Its power", format!("{signed} of {total} voting power signed it")));
+        let named = |(member, power): &(MemberId, u64)| ("Signed both", format!("{member}, voting power {power}"));
+        rows.extend(both.iter().map(named));
+        let what_follows = format!("{power} of {} voting power signed both: whoever did, lied", ours.power.1);
+        vec![("What follows", what_follows)]
+    }
+
+    fn two(&mut self, claim: &'static str, two: &TwoAnswers, rows: &mut Rows) -> Rows {
+        let TwoAnswers { member, parent, records } = two;
+        self.claim = claim;
+        self.accused = Some(vec![member.to_string()]);
+        self.parent = Some(parent.to_string());
+        self.records = Some(records.iter().map(ToString::to_string).collect());
+        rows.push(("Signed both", member.to_string()));
+        rows.push(("Both answer", parent.to_string()));
+        rows.extend(records.iter().map(|record| ("Record", record.to_string())));
+        let what_follows = match claim {
+            "executions" => "an honest institution answers one endorsement in one way",
+            _ => "an honest bank endorses again on one head only what was refused or expired: it can show which",
+        };
+        vec![("What follows", what_follows.to_owned())]
     }
 
     fn account_of(&mut self, account: &AccountState, rows: &mut Rows) {
