@@ -2,7 +2,6 @@
 //! all that it ever did.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use base64::Engine;
@@ -12,7 +11,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use stemma_chain_format::keys::PublicKey;
-use stemma_keystore::{Purpose, passphrase, read_key_file};
 use stemma_node_api::config::{BackOfficeConfig, BackOfficeKind};
 use tempfile::TempDir;
 
@@ -250,18 +248,6 @@ impl BackOffice {
         let answer = call.header("signature", format!("stemma=:{signature}:")).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
-}
-
-/// A member's record-signing key, as its node opens it.
-///
-/// # Panics
-/// It can't be opened.
-#[must_use]
-pub fn member_key(home: &Path) -> SigningKey {
-    let config = crate::network::read_config(home);
-    let file = |path: &PathBuf| home.join(path);
-    let passphrase = passphrase::from_file(&file(config.keys.passphrase_file.as_ref().unwrap())).unwrap().passphrase;
-    read_key_file(&file(&config.keys.member), &passphrase, Purpose::Member).unwrap().signing_key().clone()
 }
 
 impl Drop for BackOffice {

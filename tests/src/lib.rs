@@ -14,6 +14,8 @@
 //! | [`command`] | `stemma-node`'s commands, run as an operator runs them |
 //! | [`governance`] | what members resolve, by the commands that their people type |
 //! | [`proof`] | what nodes prove of accounts, verified by both implementations |
+//! | [`liar`] | a node that shows a block of its own |
+//! | [`keys`] | the members' keys |
 //! | [`python`] | the second implementation, where this machine can run it |
 //! | [`binaries`], [`slot`], [`ports`], [`wait`] | where programs lie, how many networks run at once, on which ports, and waiting |
 
@@ -34,6 +36,8 @@ pub mod collector;
 pub mod command;
 pub mod customer;
 pub mod governance;
+pub mod keys;
+pub mod liar;
 pub mod load;
 pub mod network;
 pub mod ports;

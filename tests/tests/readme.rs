@@ -90,7 +90,7 @@ async fn the_tour_of_customer_and_auditor_is_true() {
         "identity enrol, promote --key, trade buy",
         "account withdraw, key new, account rotate-key, request list",
         "trade buy, account show, trade cancel, trade buy, trade margin",
-        "audit export, audit verify, audit export, audit export, audit verify",
+        "audit export, audit verify, audit export, audit export, audit verify, audit export, audit verify",
         "identity enrol, identity list, trade buy",
         "account freeze, account unfreeze, account set-credit, node queue, node refusals, node paths",
     ];
