@@ -55,6 +55,9 @@ impl Auditor<'_> {
         assert_eq!((&before["holdings"], &before["height"]), (held, &earlier.0.into()), "{before}");
         let lineage = self.prove("lineage", &["--account", &account, "--height", &height]);
         assert_eq!((&lineage["holdings"], &lineage["chains"]), (held, &1.into()), "{lineage}");
+        let since = self.prove("since", &["--account", &account, "--from", &height]);
+        assert_eq!((&since["claim"], &since["from_height"]), (&"lineage-from".into(), &earlier.0.into()), "{since}");
+        assert_eq!((&since["chains"], &since["height"]), (&2.into(), &last.into()), "{since}");
         let none = self.prove("none", &["--account", &account, "--holdings", "--height", "1"]);
         assert_eq!((&none["claim"], &none["height"]), (&"absence".into(), &1.into()), "{none}");
         let part = self.prove("part", &["--ledger", "--height", &height]);

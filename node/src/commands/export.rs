@@ -16,7 +16,8 @@ use super::outcome::{Exit, pairs, print};
 use super::start::{STORE_FILE, of_lock, of_store};
 use super::{CommandError, Place, Printed, files};
 use crate::ledger::{
-    Looked, ProveError, account_bundle, block_bundle, entry_bundle, holdings_bundle, look_at, write_ledger_bundle,
+    Looked, ProveError, account_bundle, anchor_at, block_bundle, entry_bundle, holdings_bundle, lineage_bundle,
+    look_at, write_ledger_bundle,
 };
 use crate::lock::{HomeLock, LockError};
 use crate::store::Store;
@@ -48,6 +49,9 @@ pub struct ExportArgs {
     /// At which height, of an account or the ledger; the last block's by default
     #[arg(long, value_name = "HEIGHT", conflicts_with_all = ["entry", "block"])]
     height: Option<u64>,
+    /// From which height on, of a lineage; from its opening by default
+    #[arg(long, value_name = "HEIGHT", requires = "account", conflicts_with = "holdings")]
+    from: Option<u64>,
     /// File to write; `-` is standard output
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -136,7 +140,11 @@ fn written(
             let looked = look_at(store, genesis, &account, height, &mut told).map_err(|e| of_proof(&e))?;
             match looked {
                 looked if args.holdings => holdings_bundle(store, looked),
-                Looked::Held(proved) => account_bundle(store, &proved),
+                Looked::Held(proved) => match args.from {
+                    None => account_bundle(store, &proved),
+                    Some(from) => anchor_at(store, genesis, &account, from, &mut told)
+                        .and_then(|anchor| lineage_bundle(store, &proved, Some(anchor))),
+                },
                 Looked::Absent { .. } => {
                     return Err(CommandError::failure(format!("there is no account {account}"))
                         .help("--holdings exports the proof that there is none"));

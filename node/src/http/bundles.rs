@@ -19,7 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::{Failure, Path, Query, Shared, accounts, blocks, id, not_found};
 use crate::error::chain;
 use crate::ledger::{
-    Looked, ProveError, account_bundle, block_bundle, entry_bundle, holdings_bundle, look_at, write_ledger_bundle,
+    Looked, ProveError, account_bundle, anchor_at, block_bundle, entry_bundle, holdings_bundle, lineage_bundle,
+    look_at, write_ledger_bundle,
 };
 use crate::node::Call;
 use crate::store::StoreError;
@@ -43,19 +44,21 @@ pub(super) struct Claimed {
     #[serde(default)]
     claim: BundleClaim,
     height: Option<u64>,
+    from: Option<u64>,
 }
 
 /// A file that proves, offline and against the genesis alone, what the account holds; and, unless only that is asked for, why. Of an id that
 /// is no account, what it holds is the proof that it is none. At an earlier height the ledger is replayed up to it, for one at a time.
 #[utoipa::path(get, path = "/v1/accounts/{id}/bundle", tag = "accounts",
     params(("id" = String, Path), ("claim" = Option<String>, Query, description = "lineage (default) or holdings"),
-        ("height" = Option<u64>, Query, description = "at which height; the last block's by default")),
+        ("height" = Option<u64>, Query, description = "at which height; the last block's by default"),
+        ("from" = Option<u64>, Query, description = "of a lineage: from which height on; from its opening by default")),
     responses((status = 200, content_type = "application/cbor-seq", description = "an audit bundle"),
         (status = 404, body = ApiError), (status = 503, body = ApiError, description = "another replay is under way")))]
 pub(super) async fn of_account(
     State(shared): State<Arc<Shared>>,
     Path(text): Path<String>,
-    Query(Claimed { claim, height }): Query<Claimed>,
+    Query(Claimed { claim, height, from }): Query<Claimed>,
 ) -> Result<impl IntoResponse, Failure> {
     let account: AccountId = id("id", &text)?;
     let store = shared.store.clone();
@@ -75,7 +78,14 @@ pub(super) async fn of_account(
         return made(&apart(move || holdings_bundle(&store, looked)).await?);
     }
     let Looked::Held(proved) = looked else { return Err(accounts::unknown(&account)) };
-    made(&apart(move || account_bundle(&store, &proved)).await?)
+    let Some(from) = from else { return made(&apart(move || account_bundle(&store, &proved)).await?) };
+    let (genesis, turn) = (shared.genesis_file()?, shared.replay_turn()?);
+    let bundle = apart(move || {
+        let _turn = turn;
+        let anchor = anchor_at(&store, &genesis, &account, from, &mut |_, _| ())?;
+        lineage_bundle(&store, &proved, Some(anchor))
+    });
+    made(&bundle.await?)
 }
 
 /// A file that proves, offline and against the genesis alone, that an entry stands in its block.
@@ -191,9 +201,11 @@ async fn apart<T: Send + 'static>(make: impl FnOnce() -> Result<T, ProveError> +
 
 fn failed(e: &ProveError) -> Failure {
     let code = match e {
-        ProveError::NoBlock | ProveError::NoBlocks(_) | ProveError::NoHistory(_) | ProveError::NotYet(_) => {
-            ErrorCode::NotFound
-        }
+        ProveError::NoBlock
+        | ProveError::NoBlocks(_)
+        | ProveError::NoHistory(_)
+        | ProveError::NotYet(_)
+        | ProveError::NotThere(..) => ErrorCode::NotFound,
         ProveError::Store(_) | ProveError::Damaged(_) | ProveError::Written(_) => ErrorCode::Internal,
     };
     Failure::from(ApiError::new(code, chain(e)))

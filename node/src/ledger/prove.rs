@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stemma_chain_format::account::AccountState;
 use stemma_chain_format::bundle::{
-    Arrangement, BUNDLE_VERSION, Bundle, Claim, Element, Head, Holding, NeededListing, Records,
+    Anchor, Arrangement, BUNDLE_VERSION, Bundle, Claim, Element, Head, Holding, NeededListing, Records,
 };
 use stemma_chain_format::certificate::CertifiedHeader;
 use stemma_chain_format::chain::Entry;
@@ -38,6 +38,9 @@ pub enum ProveError {
     /// There is no block of that height.
     #[error("there is no block {0} here")]
     NotYet(u64),
+    /// There was no such account.
+    #[error("there was no account {0} at height {1}")]
+    NotThere(AccountId, u64),
     /// The bundle cannot be written.
     #[error("the bundle cannot be written")]
     Written(#[source] std::io::Error),
@@ -143,20 +146,31 @@ pub(super) fn head(store: &Store, checkpoint: CertifiedHeader, claim: Claim) -> 
 /// [`ProveError`].
 pub fn account_bundle(store: &Store, proved: &Proved) -> Result<Bundle, ProveError> {
     let from = store.history_from()?;
-    let made = bundle_from(store, proved, from);
+    let made =
+        anchor_where_history_begins(store, proved, from).and_then(|anchor| lineage_bundle(store, proved, anchor));
     // Meanwhile the store may have forgotten what was about to be read.
     if made.is_err() && store.history_from()? > from {
-        return bundle_from(store, proved, store.history_from()?);
+        let anchor = anchor_where_history_begins(store, proved, store.history_from()?)?;
+        return lineage_bundle(store, proved, anchor);
     }
     made
 }
 
-fn bundle_from(store: &Store, proved: &Proved, from: u64) -> Result<Bundle, ProveError> {
+/// The account's anchor, unless its whole lineage is here.
+fn anchor_where_history_begins(store: &Store, proved: &Proved, from: u64) -> Result<Option<Anchor>, ProveError> {
+    let account = &proved.holding.account.account;
+    let opening = store.lineage_at(account, 0)?;
+    let is_whole = from <= 1 || opening.is_some_and(|place| place.height > from);
+    if is_whole { Ok(None) } else { Ok(Some(store.anchor_of(account)?.ok_or(ProveError::NoHistory(from))?)) }
+}
+
+/// Puts together what proves an account's lineage, from an anchor or from its opening on.
+///
+/// # Errors
+/// [`ProveError`].
+pub fn lineage_bundle(store: &Store, proved: &Proved, anchor: Option<Anchor>) -> Result<Bundle, ProveError> {
     let Proved { holding, waiting, height } = proved;
     let AccountState { account, sequence, .. } = holding.account;
-    let opening = store.lineage_at(&account, 0)?;
-    let is_whole = from <= 1 || opening.is_some_and(|place| place.height > from);
-    let anchor = if is_whole { None } else { Some(store.anchor_of(&account)?.ok_or(ProveError::NoHistory(from))?) };
     let after = anchor.as_ref().map_or(0, |anchor| anchor.header.header.height);
     let records = Stored { store, settlements: settlements(store, &account, after.saturating_add(1)..=*height)? };
     let mut elements = Vec::new();

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use stemma_chain_format::bundle::{Claim, Element};
+use stemma_chain_format::bundle::{Anchor, Claim, Element};
 use stemma_chain_format::cbor;
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::genesis::GenesisFile;
-use stemma_chain_format::hash::AccountId;
+use stemma_chain_format::hash::{AccountId, Digest};
 use stemma_chain_format::ledger::Ledger;
 use stemma_chain_format::registry::Registry;
 use stemma_chain_format::validate;
@@ -32,6 +32,31 @@ pub fn look_at(
     told: Told<'_>,
 ) -> Result<Looked, ProveError> {
     Ok(prove::look(&ledger_at(store, genesis, height, told)?, account))
+}
+
+/// What an account held at an earlier block, for a lineage that begins there.
+///
+/// # Errors
+/// [`ProveError`]; [`ProveError::NotThere`] where there was no such account.
+pub fn anchor_at(
+    store: &Store,
+    genesis: &GenesisFile,
+    account: &AccountId,
+    height: u64,
+    told: Told<'_>,
+) -> Result<Anchor, ProveError> {
+    let Looked::Held(proved) = look_at(store, genesis, account, height, told)? else {
+        return Err(ProveError::NotThere(*account, height));
+    };
+    has_all_blocks(store)?;
+    let header = store.certified_header(height)?.ok_or(ProveError::NotYet(height))?;
+    let mut before_waiting = Digest([0; 32]);
+    for place in store.lineage(account, 0..=proved.holding.account.sequence)? {
+        let entry = Entry::decode(&store.entry_at(place)?)?;
+        let absorbed = entry.absorbed().unwrap_or_default();
+        before_waiting = absorbed.iter().fold(before_waiting, |digest, credit| credit.chained(&digest));
+    }
+    Ok(Anchor { header, holding: proved.holding, before_waiting })
 }
 
 /// Writes the bundle that proves the whole ledger up to a height, or up to the last block. Returns the height.

@@ -12,10 +12,11 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn account_bundle(&self, id: &str) -> Result<Vec<u8>, ClientError> {
-        self.account_bundle_at(id, BundleClaim::Lineage, None).await
+        self.account_bundle_at(id, BundleClaim::Lineage, (None, None)).await
     }
 
-    /// The bundle of what an account holds, with or without why; at a height, or at the last block.
+    /// The bundle of what an account holds, with or without why; at a height, or at the last block; of a lineage, from a height on, or from its
+    /// opening.
     ///
     /// # Errors
     /// [`ClientError`]. Of an id that is no account, what it holds is the proof that it is none.
@@ -23,15 +24,17 @@ impl Client {
         &self,
         id: &str,
         claim: BundleClaim,
-        height: Option<u64>,
+        (from, height): (Option<u64>, Option<u64>),
     ) -> Result<Vec<u8>, ClientError> {
         let claim = match claim {
             BundleClaim::Lineage => "lineage",
             BundleClaim::Holdings => "holdings",
         };
-        let height = height.map(|height| format!("&height={height}")).unwrap_or_default();
+        let given =
+            |name: &str, height: Option<u64>| height.map(|height| format!("&{name}={height}")).unwrap_or_default();
+        let given = [given("from", from), given("height", height)].concat();
         let path = routes::ACCOUNT_BUNDLE.replace("{id}", id);
-        let call = self.http.get(format!("{}{path}?claim={claim}{height}", self.base));
+        let call = self.http.get(format!("{}{path}?claim={claim}{given}", self.base));
         // An earlier height is replayed first.
         let mut answer = self.accepted(call.timeout(Duration::from_secs(BACKUP_SECONDS_MAX))).await?;
         let mut bundle = Vec::new();

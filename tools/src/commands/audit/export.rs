@@ -57,6 +57,9 @@ pub struct ExportArgs {
     /// At which height, of an account or the ledger; the last block's by default
     #[arg(long, value_name = "HEIGHT", conflicts_with_all = ["entry", "block"])]
     height: Option<u64>,
+    /// From which height on, of a lineage; from its opening by default
+    #[arg(long, value_name = "HEIGHT", requires = "account", conflicts_with = "holdings")]
+    from: Option<u64>,
     /// File to write; `-` is standard output
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -109,6 +112,7 @@ async fn from_store(args: &ExportArgs, output: &Output) -> Result<ExitCode, CliE
     name("--account", args.account.as_ref().map(|id| id.to_string().into()));
     name("--entry", args.entry.as_ref().map(|id| id.to_string().into()));
     name("--block", args.block.map(|height| height.to_string().into()));
+    name("--from", args.from.map(|height| height.to_string().into()));
     name("--height", args.height.map(|height| height.to_string().into()));
     name("--out", Some(args.out.clone().into()));
     let switches = [
@@ -135,7 +139,7 @@ async fn from_node(args: &ExportArgs, node: &NodeArgs, output: &Output) -> Resul
         (Some(account), _, _) => {
             let (name, claim) =
                 if args.holdings { ("holdings", BundleClaim::Holdings) } else { ("lineage", BundleClaim::Lineage) };
-            (name, client.account_bundle_at(account, claim, args.height).await?)
+            (name, client.account_bundle_at(account, claim, (args.from, args.height)).await?)
         }
         (_, Some(entry), _) => ("entry", client.entry_bundle(entry).await?),
         (_, _, Some(height)) => ("block", client.block_bundle(height).await?),
