@@ -18,6 +18,7 @@ use crate::header::{Block, Header, entries_root};
 use crate::instrument::InstrumentId;
 use crate::ledger::Ledger;
 use crate::limits::BLOCK_ENTRIES_MAX;
+use crate::lineage::Listed;
 use crate::position::Position;
 use crate::registry::Registry;
 use crate::trust::Trust;
@@ -80,6 +81,8 @@ pub struct Replayed {
     pub positions: u64,
     /// What customers hold in all, with what waits for them and without their positions.
     pub held: BTreeMap<InstrumentId, Amount>,
+    /// The listings in force, in the order of their instruments.
+    pub listings: Vec<Listed>,
 }
 
 /// A ledger on its way from the genesis to a checkpoint.
@@ -243,6 +246,7 @@ impl Replay {
             accounts: self.accounts,
             positions: self.positions,
             held: held_by_customers(&self.ledger),
+            listings: self.ledger.listings().cloned().collect(),
         })
     }
 }

@@ -20,7 +20,7 @@ th{font-weight:600;white-space:nowrap;color:var(--soft)}td{overflow-wrap:anywher
 code{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}
 ol{list-style:none;margin:0;padding:0 0 0 1.5rem;border-left:2px solid var(--line)}
 li{position:relative;margin:0 0 1rem}
-li:before{content:'';position:absolute;left:-1.95rem;top:.5rem;width:.7rem;height:.7rem;border-radius:50%;background:var(--good)}
+li:before{content:'';position:absolute;left:calc(-1.85rem - 1px);top:.45rem;width:.7rem;height:.7rem;border-radius:50%;background:var(--good)}
 li.side:before{background:var(--paper);border:2px solid var(--line)}li.broken:before{background:var(--bad)}
 .place{color:var(--soft);font-size:.85rem}
 .stages{display:flex;flex-wrap:wrap;gap:.5rem 1.6rem;margin:.4rem 0}
@@ -99,7 +99,7 @@ impl fmt::Display for Page<'_> {
         writeln!(f, "</ol>\n<footer>{file}, against the genesis of network {}.", Escaped(self.network))?;
         writeln!(
             f,
-            "Each dot is a step that holds; arrows lead from a stage to the one that it names.</footer>\n</body>\n</html>"
+            "Each dot is a step that holds, each entry of a lineage stands on the one above it; arrows lead from a stage to the one that it names.</footer>\n</body>\n</html>"
         )
     }
 }

@@ -105,7 +105,7 @@ impl<S: Steps> Narrator<S> {
 
 impl<S: Steps> Witness for Narrator<S> {
     fn reads(&mut self, head: &Head) {
-        self.begun = head_steps(head, &self.units);
+        self.begun = head_steps(head);
     }
 
     fn begun(&mut self, result: Result<(), &Violation>) {
@@ -163,23 +163,26 @@ pub fn short(id: &impl ToString) -> String {
     if rest.is_empty() { first.to_owned() } else { format!("{first}…") }
 }
 
-fn head_steps(head: &Head, units: &Units) -> Vec<Step> {
+fn head_steps(head: &Head) -> Vec<Step> {
     let step = |place: &str, what: String| Step { place: place.to_owned(), what, ..Step::default() };
     let mut steps = vec![step("bundle.network", format!("network {}, as in the genesis file", short(&head.network)))];
     for (index, trust) in head.trust.iter().enumerate() {
-        let count = trust.records.len();
-        let what = format!("members change: {count} governance records, final in {}", block(&trust.header));
+        let what = format!(
+            "members change by {}, final in {}",
+            counted(trust.records.len(), "governance record"),
+            block(&trust.header)
+        );
         steps.push(Step { facts: vec![signed_by(&trust.header)], ..step(&format!("trust[{index}]"), what) });
     }
     let what = format!("{} is final", block(&head.checkpoint));
     steps.push(Step { facts: vec![signed_by(&head.checkpoint)], ..step("checkpoint", what) });
     match &head.claim {
-        Claim::Lineage(holding) | Claim::Holdings(holding) => steps.extend(held(holding, "", units)),
+        Claim::Lineage(holding) | Claim::Holdings(holding) => steps.extend(held(holding, "")),
         Claim::LineageFrom(holding, anchor) => {
-            steps.extend(held(holding, "", units));
+            steps.extend(held(holding, ""));
             let what = format!("an earlier {} is final", block(&anchor.header));
             steps.push(Step { facts: vec![signed_by(&anchor.header)], ..step("anchor.header", what) });
-            steps.extend(held(&anchor.holding, "anchor.", units));
+            steps.extend(held(&anchor.holding, "anchor."));
         }
         Claim::Absence(account, _) => steps.push(step("proof", format!("nothing stands under {account}"))),
         Claim::Entry(..) => {
@@ -199,17 +202,21 @@ fn head_steps(head: &Head, units: &Units) -> Vec<Step> {
     steps
 }
 
-fn held(holding: &Holding, place: &str, units: &Units) -> Vec<Step> {
+fn held(holding: &Holding, place: &str) -> Vec<Step> {
     let account = &holding.account;
     let what = format!("account {} of {} stands under the block's root", short(&account.account), account.bank);
-    let mut facts = vec![format!("{} records, {} credits", account.sequence, account.credits_received)];
-    facts.push(format!("it holds {}", units.lines(&amounts(&account.holdings)).join(", ")));
+    let facts = vec![format!("{} records since its opening, {} credits", account.sequence, account.credits_received)];
     let mut steps = vec![Step { place: format!("{place}proof"), what, facts, ..Step::default() }];
     for (index, held) in holding.positions.iter().enumerate() {
         let what = format!("so does its position in {}", held.position.instrument);
         steps.push(Step { place: format!("{place}positions[{index}]"), what, ..Step::default() });
     }
     steps
+}
+
+/// A number of things.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn block(certified: &CertifiedHeader) -> String {
@@ -296,9 +303,9 @@ impl Units {
             Entry::Governance(governance) => {
                 let record = governance.record();
                 let what = format!(
-                    "governance record {}: {} changes from height {} on",
+                    "governance record {}: {} from height {} on",
                     record.number,
-                    record.changes.len(),
+                    counted(record.changes.len(), "change"),
                     record.effective
                 );
                 let keys = governance.signers().map(|key| format!("signed with {}", short(key)));
@@ -366,7 +373,7 @@ impl Units {
             execution.postings.iter().filter(|p| p.purpose == PostingPurpose::Reward && p.amount.is_positive());
         facts
             .extend(rewards.map(|p| format!("reward {} to {}", self.told(p.amount, &p.instrument), short(&p.account))));
-        facts.push(format!("{} postings, in sum zero", execution.postings.len()));
+        facts.push(format!("{}, in sum zero", counted(execution.postings.len(), "posting")));
         facts
     }
 

@@ -149,7 +149,7 @@ impl VerifiedReport {
     }
 
     fn ledger(&mut self, replayed: &Replayed, rows: &mut Rows) -> Rows {
-        let Replayed { blocks, entries, accounts, positions, held } = replayed;
+        let Replayed { blocks, entries, accounts, positions, held, listings } = replayed;
         self.claim = "ledger";
         let count = entries.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
         let trades = *entries.get(&EntryKind::Chain).unwrap_or(&0);
@@ -159,7 +159,7 @@ impl VerifiedReport {
         rows.push(("Entries", format!("{count}, of them {trades} trades")));
         rows.push(("Compared", format!("every balance of {accounts} accounts, and {positions} positions")));
         let held: Amounts = held.iter().map(|(instrument, sum)| (instrument.to_string(), sum.to_string())).collect();
-        let lines = Units::of_listings(&[]).lines(&held);
+        let lines = Units::of_listings(listings).lines(&held);
         self.total = Some(held);
         lines.into_iter().map(|line| ("Customers hold", line)).collect()
     }
