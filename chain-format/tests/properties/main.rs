@@ -14,6 +14,7 @@
 mod common;
 
 mod batches;
+mod bundle_bytes;
 mod generators;
 mod merkle;
 mod mutations;
