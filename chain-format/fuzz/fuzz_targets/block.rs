@@ -1,0 +1,9 @@
+//! Blocks, headers, certificates, votes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: stemma_fuzz::seeds::write("block", stemma_fuzz::blocks::block), |bytes: &[u8]| {
+    stemma_fuzz::blocks::block(bytes);
+});
+libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    stemma_fuzz::mutate::mutate(data, size, max_size, seed)
+});

@@ -1,0 +1,9 @@
+//! Bundles, verified: what is proved is so.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: stemma_fuzz::seeds::write("bundle", stemma_fuzz::bundles::bundle), |bytes: &[u8]| {
+    stemma_fuzz::bundles::bundle(bytes);
+});
+libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    stemma_fuzz::mutate::mutate(data, size, max_size, seed)
+});
