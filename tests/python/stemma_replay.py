@@ -162,6 +162,7 @@ def read_two(trust, kind, two):
         found.append(Signed(data, kind, place))
         same("network", f"{place}.network", trust.at(0).network, found[-1]["network"])
     need(found[0].link < found[1].link, "agreement", "second", "another record, of a higher link", found[1].link)
+    need(found[0].payload != found[1].payload, "agreement", "second", "another record", "the same one again")
     return found
 
 

@@ -78,7 +78,7 @@ pub(super) fn executions(trust: &Trust, height: u64, two: [&[u8]; 2]) -> Result<
 }
 
 /// Two different records of the network, in the order of their links.
-fn read<T: Record>(network: NetworkId, [first, second]: [&[u8]; 2]) -> Result<[Signed<T>; 2], Violation> {
+fn read<T: Record + PartialEq>(network: NetworkId, [first, second]: [&[u8]; 2]) -> Result<[Signed<T>; 2], Violation> {
     let decode = |bytes: &[u8], place: &str| -> Result<Signed<T>, Violation> {
         let signed = Signed::<T>::decode(bytes.to_vec()).map_err(|v| v.within(place))?;
         same(Rule::Network, &format!("{place}.network"), &network, &signed.record().network())?;
@@ -88,6 +88,8 @@ fn read<T: Record>(network: NetworkId, [first, second]: [&[u8]; 2]) -> Result<[S
     let [first, second] = &two;
     let expected = format!("another record, whose link is above {}", first.link());
     ensure(first.link() < second.link(), Rule::Agreement, "second", expected, second.link())?;
+    // One record may well be signed again, with another key for one.
+    ensure(first.record() != second.record(), Rule::Agreement, "second", "another record", "the same one again")?;
     Ok(two)
 }
 

@@ -3,15 +3,18 @@
 use stemma_chain_format::bundle::{Bundle, Claim};
 use stemma_chain_format::certificate::CertifiedHeader;
 use stemma_chain_format::error::Rule;
+use stemma_chain_format::governance::Change;
 use stemma_chain_format::hash::{Digest, Link};
 use stemma_chain_format::header::Header;
 use stemma_chain_format::holdings::Holdings;
+use stemma_chain_format::keys::PublicKey;
+use stemma_chain_format::member::KeyUse;
 use stemma_chain_format::request::Side;
 
-use crate::common::members::{founded, member_key};
+use crate::common::members::{founded, key, member_key};
 use crate::common::proofs::VALIDATORS;
 use crate::common::trades::{Order, Plan, forge};
-use crate::common::{World, certify};
+use crate::common::{World, certify, id};
 use crate::reject_bundle::Case;
 use crate::vector::Vector;
 
@@ -61,6 +64,21 @@ fn two_executions(world: &World) -> (Vec<u8>, Vec<u8>) {
     in_order(one, other)
 }
 
+/// A world in which bank-a has another member key from its last block on, and two endorsements for one head: by the old key, by the new
+/// one. The records differ, or are one.
+fn rotated(world: &World, differ: bool) -> (World, (Vec<u8>, Vec<u8>)) {
+    let (mut later, new) = (world.clone(), key("bank-a, its next member key"));
+    let change = Change::Rotate(id("bank-a"), KeyUse::Member, PublicKey::of(&new));
+    let resolved =
+        later.resolved(1, vec![change], &["bank-a", "bank-b", "broker", "fund-house"], std::slice::from_ref(&new));
+    later.commit(vec![resolved]).unwrap();
+    later.commit(Vec::new()).unwrap();
+    let [_, one, _] = plan(world).stages();
+    let more = u64::from(differ);
+    let [_, other, _] = plan(world).endorsement(|record| record.expires += more).signer(1, new).stages();
+    (later, in_order(one, other))
+}
+
 fn endorsed(world: &World, (first, second): (Vec<u8>, Vec<u8>)) -> Bundle {
     Bundle { head: world.head_of(Claim::Endorsements(first.into(), second.into())), elements: Vec::new() }
 }
@@ -78,6 +96,7 @@ fn accepted(world: &World) -> Vec<Vector> {
     let (fork, on_fork) = (fork(world, &GUILTY), on_fork(world));
     let head = world.ledger.account(&world.customer("alice").account).unwrap().state.head;
     let [_, endorsement, _] = plan(world).stages();
+    let (later, by_two_keys) = rotated(world, true);
     let ids = [fork.header.id().to_string(), on_fork.header.id().to_string()];
     let [id, next_id] = ids;
     vec![
@@ -88,6 +107,12 @@ fn accepted(world: &World) -> Vec<Vector> {
             "A bank endorsed twice on one head.",
             head.to_string(),
             endorsed(world, two_endorsements(world)),
+        ),
+        accept(
+            "two-endorsements-rotated",
+            "The same, each with a key that the bank had at its time.",
+            head.to_string(),
+            endorsed(&later, by_two_keys),
         ),
         accept(
             "two-executions",
@@ -172,7 +197,7 @@ fn endorsements(world: &World) -> Vec<Vector> {
             (
                 one.clone(),
                 other(&|record| {
-                    record.bank = crate::common::id("bank-b");
+                    record.bank = id("bank-b");
                     record.credit.lines = Holdings::new();
                 }),
             ),
@@ -191,6 +216,7 @@ fn signatures(world: &World) -> Vec<Vector> {
         Case::on(world, endorsed(world, two)).reject(name, about, broken, &|_| ())
     };
     let [request, one, _] = plan(world).stages();
+    let (later, again) = rotated(world, false);
     let (first, second) = two_endorsements(world);
     let by = |signer: &str| {
         let record = stemma_chain_format::record::Signed::<stemma_chain_format::endorsement::Endorsement>::decode(
@@ -208,6 +234,12 @@ fn signatures(world: &World) -> Vec<Vector> {
     let flipped = in_order(first.clone(), flipped);
     let flipped_place = if flipped.0 == first { "second.signature" } else { "first.signature" };
     vec![
+        Case::on(&later, endorsed(&later, again)).reject(
+            "endorsements-again",
+            "One record, signed again with the bank's next key.",
+            (Rule::Agreement, "second"),
+            &|_| (),
+        ),
         reject("endorsements-forged", "One is signed by another member.", (Rule::Signer, place), stranger),
         reject("endorsements-flipped", "A bit of a signature.", (Rule::Signature, flipped_place), flipped),
         Case::on(world, endorsed(world, (one, request))).reject(
@@ -250,7 +282,7 @@ fn executions(world: &World) -> Vec<Vector> {
             "executions-institutions",
             "By two institutions.",
             agreement("second.institution"),
-            (first.clone(), others(&|record| record.institution = crate::common::id("fund-house"))),
+            (first.clone(), others(&|record| record.institution = id("fund-house"))),
         ),
         reject("executions-swapped", "In the other order.", agreement("second"), (second, first)),
     ]

@@ -43,7 +43,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "ID", group = "subject")]
     account: Option<AccountId>,
     /// Only what the account holds, without why; or that there is no such account
-    #[arg(long, requires = "account")]
+    #[arg(long, requires = "account", conflicts_with_all = ["entry", "block", "ledger"])]
     holdings: bool,
     /// The trade, or another entry, that is to be proved to stand in its block
     #[arg(long, value_name = "ID", group = "subject")]
@@ -58,7 +58,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "HEIGHT", conflicts_with_all = ["entry", "block"])]
     height: Option<u64>,
     /// From which height on, of a lineage; from its opening by default
-    #[arg(long, value_name = "HEIGHT", requires = "account", conflicts_with = "holdings")]
+    #[arg(long, value_name = "HEIGHT", requires = "account", conflicts_with_all = ["holdings", "entry", "block", "ledger"])]
     from: Option<u64>,
     /// File to write; `-` is standard output
     #[arg(long, value_name = "FILE")]
