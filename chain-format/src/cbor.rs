@@ -4,8 +4,12 @@
 //! hold: indefinite lengths, non-minimal heads, unsorted or repeated map keys, floats, unknown tags, deep nesting,
 //! trailing bytes. Then the typed decoder reads the fields. Last, the value is encoded again and compared, which
 //! refuses unknown fields and every freedom that the typed decoder might leave.
+//!
+//! What a record is encoded as passes the scan. So bytes of a record that are what its value is encoded as need none, and only others take
+//! all three steps, to say what is wrong with them.
 
-use minicbor::{Decode, Encode};
+use minicbor::encode::{Error as WriteError, Write};
+use minicbor::{Decode, Encode, Encoder};
 
 use crate::limits::CBOR_DEPTH_MAX;
 
@@ -91,12 +95,55 @@ where
     scan(bytes).map_err(|(offset, reason)| fail(offset, reason))?;
     let value: T =
         minicbor::decode(bytes).map_err(|e| fail(e.position().unwrap_or(0), DecodeReason::Value(e.to_string())))?;
-    let again = encode(&value);
-    if again != bytes {
-        let same = again.iter().zip(bytes).take_while(|(a, b)| a == b).count();
-        return Err(fail(same, DecodeReason::NotCanonical));
+    if is_written(bytes, |e| e.encode(&value)?.ok()) {
+        return Ok(value);
     }
-    Ok(value)
+    let again = encode(&value);
+    let same = again.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+    Err(fail(same, DecodeReason::NotCanonical))
+}
+
+/// The same for a type of which every value is encoded as what the scan admits, as it is with all records: in most cases without a scan.
+///
+/// # Errors
+/// Those of [`decode`].
+pub(crate) fn decode_record<'b, T>(bytes: &'b [u8], record: &'static str, bytes_max: usize) -> Result<T, DecodeError>
+where
+    T: Decode<'b, ()> + Encode<()>,
+{
+    if bytes.len() <= bytes_max
+        && let Ok(value) = minicbor::decode(bytes)
+        && is_written(bytes, |e| e.encode(&value)?.ok())
+    {
+        debug_assert!(scan(bytes).is_ok(), "{record}: its encoding is refused");
+        return Ok(value);
+    }
+    decode(bytes, record, bytes_max)
+}
+
+/// Whether bytes are just what is written; nothing of it is kept.
+pub(crate) fn is_written<'b>(
+    bytes: &'b [u8],
+    write: impl FnOnce(&mut Encoder<Expected<'b>>) -> Result<(), WriteError<Differs>>,
+) -> bool {
+    let mut encoder = Encoder::new(Expected(bytes));
+    write(&mut encoder).is_ok() && encoder.writer().0.is_empty()
+}
+
+/// What is still to be written.
+pub(crate) struct Expected<'b>(&'b [u8]);
+
+/// Something else was written than expected.
+pub(crate) struct Differs;
+
+impl Write for Expected<'_> {
+    type Error = Differs;
+
+    #[inline]
+    fn write_all(&mut self, written: &[u8]) -> Result<(), Differs> {
+        self.0 = self.0.strip_prefix(written).ok_or(Differs)?;
+        Ok(())
+    }
 }
 
 /// Walks one item that must fill `bytes`, and refuses whatever no record may hold.
@@ -249,6 +296,15 @@ mod tests {
         assert_eq!(reason("9bffffffffffffffff"), DecodeReason::Truncated);
         assert_eq!(reason(&"81".repeat(40)), DecodeReason::TooDeep);
         assert_eq!(reason("c24101"), DecodeReason::BigInteger);
+    }
+
+    #[test]
+    fn bytes_are_what_is_written_whole_and_in_order() {
+        let two = |e: &mut Encoder<Expected<'_>>| e.u8(1)?.u8(2)?.ok();
+        assert!(is_written(&[1, 2], two));
+        for other in [&[][..], &[1], &[1, 3], &[2, 1], &[1, 2, 3]] {
+            assert!(!is_written(other, two), "{other:?}");
+        }
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Entries: what a block orders. A trade's chain of three stages, or a record of one stage.
 
-use minicbor::bytes::ByteVec;
+use minicbor::bytes::ByteSlice;
 
 use crate::account::Opening;
 use crate::cbor;
 use crate::cosign::Cosigned;
 use crate::endorsement::{Credit, Endorsement};
-use crate::error::{Rule, Violation, ensure};
+use crate::error::{Rule, Violation};
 use crate::execution::Execution;
 use crate::governance::Governance;
 use crate::hash::Link;
@@ -61,11 +61,11 @@ pub enum Entry {
 
 /// The wire and store form: the kind, and the stages' exact bytes.
 #[derive(minicbor::Encode, minicbor::Decode)]
-struct RawEntry {
+struct RawEntry<'b> {
     #[n(0)]
     kind: EntryKind,
-    #[n(1)]
-    stages: Vec<ByteVec>,
+    #[b(1)]
+    stages: Vec<&'b ByteSlice>,
 }
 
 /// What kind an entry is.
@@ -179,7 +179,7 @@ impl Entry {
 
     /// The entry in its wire and store form: CBOR `[kind, [stage bytes, …]]`.
     pub fn encode(&self) -> Vec<u8> {
-        let stages = self.stages().into_iter().map(|bytes| bytes.to_vec().into()).collect();
+        let stages = self.stages().into_iter().map(Into::into).collect();
         cbor::encode(&RawEntry { kind: self.kind(), stages })
     }
 
@@ -188,7 +188,7 @@ impl Entry {
     /// # Errors
     /// Names the stage and the reason.
     pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
-        let raw: RawEntry = cbor::decode(bytes, "entry", ENTRY_BYTES_MAX)?;
+        let raw: RawEntry<'_> = cbor::decode_record(bytes, "entry", ENTRY_BYTES_MAX)?;
         let mut stages = raw.stages.into_iter();
         let found = stages.len();
         let (least, most) = match raw.kind {
@@ -200,9 +200,11 @@ impl Entry {
             | EntryKind::Settlement
             | EntryKind::Governance => (1, 1),
         };
-        let expected = if least == most { least.to_string() } else { format!("{least} or {most}") };
-        ensure((least..=most).contains(&found), Rule::Encoding, "entry.stages", expected, found)?;
-        let mut next = || stages.next().map(Vec::from).unwrap_or_default();
+        if !(least..=most).contains(&found) {
+            let expected = if least == most { least.to_string() } else { format!("{least} or {most}") };
+            return Err(Violation::new(Rule::Encoding, "entry.stages", expected, found));
+        }
+        let mut next = || stages.next().map(|bytes| bytes.to_vec()).unwrap_or_default();
         Ok(match raw.kind {
             EntryKind::Chain => Self::Chain(Box::new(Chain {
                 request: stage("request", next())?,

@@ -8,6 +8,7 @@ use ed25519_dalek::SigningKey;
 use minicbor::Encoder;
 use minicbor::data::Tag;
 use minicbor::decode::Decoder;
+use minicbor::encode::{Error as WriteError, Write};
 
 use crate::cbor::{self, DecodeError, DecodeReason};
 use crate::hash::fixed_bytes;
@@ -89,7 +90,8 @@ pub struct Envelope<'b> {
     pub payload: &'b [u8],
     /// The signature.
     pub signature: Signature,
-    protected: &'b [u8],
+    /// The exact bytes of the protected header.
+    pub protected: &'b [u8],
 }
 
 impl<'b> Envelope<'b> {
@@ -103,6 +105,11 @@ impl<'b> Envelope<'b> {
         if bytes.len() > bytes_max {
             let reason = DecodeReason::TooLarge { found: bytes.len(), max: bytes_max };
             return Err(fail(0, reason));
+        }
+        if let Ok(envelope) = Self::read(bytes, content)
+            && cbor::is_written(bytes, |e| write_envelope(e, envelope.protected, envelope.payload, &envelope.signature))
+        {
+            return Ok(envelope);
         }
         cbor::scan(bytes).map_err(|(offset, reason)| fail(offset, reason))?;
         Self::read(bytes, content).map_err(|e| fail(e.position().unwrap_or(0), DecodeReason::Value(e.to_string())))
@@ -136,6 +143,12 @@ impl<'b> Envelope<'b> {
 
 pub(crate) fn read_protected(protected: &[u8], content: ContentType) -> Result<PublicKey, minicbor::decode::Error> {
     use minicbor::decode::Error;
+    // The header ends with the key, and all before it is known.
+    if let Some(key) = protected.last_chunk()
+        && cbor::is_written(protected, |e| write_protected(e, content, &PublicKey(*key)))
+    {
+        return Ok(PublicKey(*key));
+    }
     let mut d = Decoder::new(protected);
     if d.map()? != Some(3) || d.u8()? != 1 || d.i8()? != ALGORITHM_EDDSA || d.u8()? != 3 {
         return Err(Error::message("the protected header must be {1: -8, 3: type, 4: key}"));
@@ -147,26 +160,47 @@ pub(crate) fn read_protected(protected: &[u8], content: ContentType) -> Result<P
     if d.u8()? != 4 {
         return Err(Error::message("the protected header must name the signer's key (label 4)"));
     }
-    let signer = PublicKey(fixed_bytes::<32>(&mut d)?);
+    fixed_bytes::<32>(&mut d)?;
     // The typed reads above leave integer widths open; the one encoding does not.
-    if protected_header(content, &signer) != protected {
-        return Err(Error::message("the protected header is not in its one encoding"));
-    }
-    Ok(signer)
+    Err(Error::message("the protected header is not in its one encoding"))
 }
 
 /// The protected header's bytes for a content type and a signer.
 pub fn protected_header(content: ContentType, signer: &PublicKey) -> Vec<u8> {
-    written(|e| {
-        e.map(3)?.u8(1)?.i8(ALGORITHM_EDDSA)?;
-        e.u8(3)?.str(content.as_str())?;
-        e.u8(4)?.bytes(&signer.0)?.ok()
-    })
+    written(|e| write_protected(e, content, signer))
+}
+
+fn write_protected<W: Write>(
+    e: &mut Encoder<W>,
+    content: ContentType,
+    signer: &PublicKey,
+) -> Result<(), WriteError<W::Error>> {
+    e.map(3)?.u8(1)?.i8(ALGORITHM_EDDSA)?;
+    e.u8(3)?.str(content.as_str())?;
+    e.u8(4)?.bytes(&signer.0)?.ok()
+}
+
+fn write_envelope<W: Write>(
+    e: &mut Encoder<W>,
+    protected: &[u8],
+    payload: &[u8],
+    signature: &Signature,
+) -> Result<(), WriteError<W::Error>> {
+    e.tag(Tag::new(18))?.array(4)?.bytes(protected)?.map(0)?;
+    e.bytes(payload)?.bytes(&signature.0)?.ok()
 }
 
 /// The bytes that a signature covers: `["Signature1", protected, h'', payload]` (RFC 9052 §4.4).
 pub fn sig_structure(protected: &[u8], payload: &[u8]) -> Vec<u8> {
-    written(|e| e.array(4)?.str("Signature1")?.bytes(protected)?.bytes(&[])?.bytes(payload)?.ok())
+    // The word and five heads.
+    const REST_BYTES: usize = 10 + 5 * 9;
+    let bytes_max = REST_BYTES.saturating_add(protected.len()).saturating_add(payload.len());
+    let mut bytes = Vec::with_capacity(bytes_max);
+    let write = |e: &mut Encoder<&mut Vec<u8>>| {
+        e.array(4)?.str("Signature1")?.bytes(protected)?.bytes(&[])?.bytes(payload)?.ok()
+    };
+    let _infallible: Written = write(&mut Encoder::new(&mut bytes));
+    bytes
 }
 
 /// Signs a payload and returns the envelope's bytes.
@@ -174,10 +208,7 @@ pub fn sign(content: ContentType, key: &SigningKey, payload: &[u8]) -> Vec<u8> {
     let signer = PublicKey::of(key);
     let protected = protected_header(content, &signer);
     let signature = keys::sign(key, &sig_structure(&protected, payload));
-    written(|e| {
-        e.tag(Tag::new(18))?.array(4)?.bytes(&protected)?.map(0)?;
-        e.bytes(payload)?.bytes(&signature.0)?.ok()
-    })
+    written(|e| write_envelope(e, &protected, payload, &signature))
 }
 
 /// Signs a payload that travels elsewhere (votes, proposals): the signature alone.

@@ -130,10 +130,11 @@ fn parse_hex(text: &str) -> Result<[u8; 32], HashTextError> {
 /// Reads a byte string of exactly `N` bytes.
 pub(crate) fn fixed_bytes<const N: usize>(d: &mut Decoder<'_>) -> Result<[u8; N], CborError> {
     let at = d.position();
-    if d.datatype()? != Type::Bytes {
-        return Err(CborError::message(format!("expected a byte string of {N} bytes")).at(at));
-    }
-    let bytes = d.bytes()?;
+    let bytes = d.bytes().or_else(|e| {
+        d.set_position(at);
+        let other = d.datatype()? != Type::Bytes;
+        Err(if other { CborError::message(format!("expected a byte string of {N} bytes")).at(at) } else { e })
+    })?;
     <[u8; N]>::try_from(bytes)
         .map_err(|_| CborError::message(format!("expected {N} bytes, found {}", bytes.len())).at(at))
 }

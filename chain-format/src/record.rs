@@ -26,6 +26,8 @@ pub trait Record: Encode<()> + for<'b> Decode<'b, ()> {
     fn check(&self) -> Result<(), Violation>;
 }
 
+/// Where the protected header stands: behind the heads of tag, array and byte string, the last of two bytes.
+const PROTECTED_AT: usize = 4;
 /// An Ed25519 signature's size.
 const SIGNATURE_BYTES: usize = 64;
 
@@ -37,6 +39,7 @@ pub struct Signed<T> {
     record: T,
     signer: PublicKey,
     bytes: Vec<u8>,
+    protected_bytes: usize,
     payload_bytes: usize,
     link: Link,
 }
@@ -51,9 +54,11 @@ impl<T: Record> Signed<T> {
         let payload = cbor::encode(&record);
         let bytes = cose::sign(T::CONTENT, key, &payload);
         // Reading back enforces the size limit in the one place that knows it.
-        Envelope::parse(&bytes, T::CONTENT, T::BYTES_MAX)?;
+        let envelope = Envelope::parse(&bytes, T::CONTENT, T::BYTES_MAX)?;
+        let (signer, protected_bytes, payload_bytes) =
+            (envelope.signer, envelope.protected.len(), envelope.payload.len());
         let link = Link::of(&bytes);
-        Ok(Self { record, signer: PublicKey::of(key), bytes, payload_bytes: payload.len(), link })
+        Ok(Self { record, signer, bytes, protected_bytes, payload_bytes, link })
     }
 
     /// Reads a record from its envelope.
@@ -62,22 +67,24 @@ impl<T: Record> Signed<T> {
     /// Not the one encoding, another record, too large, or a rule of the record itself.
     pub fn decode(bytes: Vec<u8>) -> Result<Self, Violation> {
         let envelope = Envelope::parse(&bytes, T::CONTENT, T::BYTES_MAX)?;
-        let record: T = cbor::decode(envelope.payload, T::CONTENT.as_str(), T::BYTES_MAX)?;
+        let record: T = cbor::decode_record(envelope.payload, T::CONTENT.as_str(), T::BYTES_MAX)?;
         record.check()?;
-        let (signer, payload_bytes) = (envelope.signer, envelope.payload.len());
+        let (signer, protected_bytes, payload_bytes) =
+            (envelope.signer, envelope.protected.len(), envelope.payload.len());
         let link = Link::of(&bytes);
-        Ok(Self { record, signer, bytes, payload_bytes, link })
+        Ok(Self { record, signer, bytes, protected_bytes, payload_bytes, link })
     }
 
     /// The signature to check.
     pub fn signature_check(&self) -> SignatureCheck {
         // An envelope ends with its payload, two bytes of head, and the signature.
+        let protected = self.bytes.get(PROTECTED_AT..).unwrap_or_default();
+        let protected = protected.get(..self.protected_bytes).unwrap_or_default();
         let (rest, signature) = self.bytes.split_at(self.bytes.len().saturating_sub(SIGNATURE_BYTES));
         let payload_end = rest.len().saturating_sub(2);
         let payload = rest.get(payload_end.saturating_sub(self.payload_bytes)..payload_end).unwrap_or_default();
-        let mut check_signature = Signature([0; SIGNATURE_BYTES]);
-        check_signature.0.iter_mut().zip(signature).for_each(|(to, from)| *to = *from);
-        cose::check_detached(T::CONTENT, self.signer, payload, check_signature)
+        let signature = Signature(signature.try_into().unwrap_or([0; SIGNATURE_BYTES]));
+        SignatureCheck { key: self.signer, message: cose::sig_structure(protected, payload), signature }
     }
 
     /// The record.

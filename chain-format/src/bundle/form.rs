@@ -256,7 +256,7 @@ impl Element {
     /// # Errors
     /// Not the one encoding, or too large.
     pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
-        Ok(cbor::decode(bytes, "bundle element", BUNDLE_ELEMENT_BYTES_MAX)?)
+        Ok(cbor::decode_record(bytes, "bundle element", BUNDLE_ELEMENT_BYTES_MAX)?)
     }
 }
 

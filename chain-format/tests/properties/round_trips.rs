@@ -24,6 +24,8 @@ use crate::generators as any_;
 
 /// Signs, reads back, and checks link, signer and signature.
 fn signed<T: Record + Clone + PartialEq + Debug>(record: &T) -> Signed<T> {
+    // The reader of records leaves the scan out where bytes are what is written again: it would admit them.
+    plain(record);
     let signer = key("signer");
     let stage = Signed::sign(record.clone(), &signer).unwrap();
     let read = Signed::<T>::decode(stage.bytes().to_vec()).unwrap();
