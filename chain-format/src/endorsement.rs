@@ -97,10 +97,10 @@ impl CreditTerms {
     /// The terms' own rules: every line above zero, in an instrument of the bank that gives it.
     pub(crate) fn check(&self, bank: &MemberId, place: &str) -> Result<(), Violation> {
         for (instrument, line) in self.lines.iter() {
-            let place = format!("{place}.lines.{instrument}");
-            ensure(line.is_positive(), Rule::Range, &place, "above 0", line)?;
+            let place = format_args!("{place}.lines.{instrument}");
+            ensure(line.is_positive(), Rule::Range, place, "above 0", line)?;
             let own = instrument.is_issued_by(bank);
-            ensure(own, Rule::Range, &place, format!("an instrument of {bank}"), instrument)?;
+            ensure(own, Rule::Range, place, format_args!("an instrument of {bank}"), instrument)?;
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ pub(crate) fn absorbed_hold(absorbed: &[Credit], field: &str) -> Result<(), Viol
     ensure(count <= ABSORBED_MAX, Rule::Range, field, "at most 512", count)?;
     for credit in absorbed {
         let amount = credit.amount;
-        ensure(amount.is_positive(), Rule::Range, &format!("{field}.amount"), "above 0", amount)?;
+        ensure(amount.is_positive(), Rule::Range, format_args!("{field}.amount"), "above 0", amount)?;
     }
     Ok(())
 }

@@ -120,8 +120,8 @@ pub struct Violation {
 
 impl Violation {
     /// A violation of a rule at a field.
-    pub fn new(rule: Rule, field: impl Into<String>, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
-        Self { rule, field: field.into(), expected: expected.to_string(), found: found.to_string() }
+    pub fn new(rule: Rule, field: impl fmt::Display, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
+        Self { rule, field: field.to_string(), expected: expected.to_string(), found: found.to_string() }
     }
 
     /// The same violation, its field prefixed with where it was met.
@@ -139,21 +139,21 @@ impl From<DecodeError> for Violation {
     }
 }
 
-/// Refuses where two values differ.
+/// Refuses where two values differ. Place and values become text only then, so places are best given as `format_args!`.
 pub(crate) fn same<T: PartialEq + fmt::Display>(
     rule: Rule,
-    field: &str,
+    field: impl fmt::Display,
     expected: &T,
     found: &T,
 ) -> Result<(), Violation> {
     if expected == found { Ok(()) } else { Err(Violation::new(rule, field, expected, found)) }
 }
 
-/// Refuses where a condition does not hold.
+/// Refuses where a condition does not hold. What is told of it becomes text only then, so it is best given as `format_args!`.
 pub(crate) fn ensure(
     holds: bool,
     rule: Rule,
-    field: &str,
+    field: impl fmt::Display,
     expected: impl fmt::Display,
     found: impl fmt::Display,
 ) -> Result<(), Violation> {

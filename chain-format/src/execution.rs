@@ -98,15 +98,15 @@ pub struct Deal {
 impl Deal {
     /// The deal's own ranges; `place` is where it stands.
     pub(crate) fn check(&self, place: &str) -> Result<(), Violation> {
-        let (range, place) = (Rule::Range, |field: &str| format!("{place}.{field}"));
-        ensure(self.quantity.is_positive(), range, &place("quantity"), "above 0", self.quantity)?;
-        ensure(!self.fee.is_negative(), range, &place("fee"), "0 or above", self.fee)?;
-        price_is_formed(&self.price, &place("price"))
+        let (quantity, fee) = (self.quantity, self.fee);
+        ensure(quantity.is_positive(), Rule::Range, format_args!("{place}.quantity"), "above 0", quantity)?;
+        ensure(!fee.is_negative(), Rule::Range, format_args!("{place}.fee"), "0 or above", fee)?;
+        price_is_formed(&self.price, format_args!("{place}.price"))
     }
 }
 
 /// A price is above zero and in its one form.
-pub(crate) fn price_is_formed(price: &Price, field: &str) -> Result<(), Violation> {
+pub(crate) fn price_is_formed(price: &Price, field: impl std::fmt::Display) -> Result<(), Violation> {
     ensure(price.is_well_formed(), Rule::Range, field, "a price above 0 in its one form", "another")
 }
 
@@ -299,11 +299,11 @@ impl Acceptance {
     fn check(&self, executed_ms: u64) -> Result<(), Violation> {
         let range = Rule::Range;
         let cut_off_ms = self.cut_off_ms.unwrap_or(executed_ms);
-        let expected = format!("at least {executed_ms}");
+        let expected = format_args!("at least {executed_ms}");
         ensure(cut_off_ms >= executed_ms, range, "execution.accepted.cut_off_ms", expected, cut_off_ms)?;
         let last_ms = executed_ms.saturating_add(WAIT_MS_MAX);
         let holds = (cut_off_ms..=last_ms).contains(&self.reclaim_ms);
-        let expected = format!("{cut_off_ms} to {last_ms}");
+        let expected = format_args!("{cut_off_ms} to {last_ms}");
         ensure(holds, range, "execution.accepted.reclaim_ms", expected, self.reclaim_ms)
     }
 }
@@ -313,5 +313,5 @@ pub(crate) fn postings_are_formed(postings: &[Posting], field: &str) -> Result<(
     let count = postings.len();
     ensure(count <= POSTINGS_MAX, Rule::Range, field, "at most 64", count)?;
     let moves = postings.iter().all(|posting| !posting.amount.is_zero());
-    ensure(moves, Rule::Range, &format!("{field}.amount"), "not 0", 0)
+    ensure(moves, Rule::Range, format_args!("{field}.amount"), "not 0", 0)
 }

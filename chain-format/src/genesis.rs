@@ -119,7 +119,7 @@ impl Genesis {
             previous = Some(&member.id);
             for key in member.keys() {
                 let fresh = keys.insert(*key);
-                ensure(fresh, rule, "genesis.members", "each key once", format!("{}: {key} again", member.id))?;
+                ensure(fresh, rule, "genesis.members", "each key once", format_args!("{}: {key} again", member.id))?;
             }
             power = power.saturating_add(member.power);
         }
@@ -194,12 +194,18 @@ impl GenesisFile {
 fn check_signatures(genesis: &Genesis, payload: &[u8], signatures: &[RawSignature<'_>]) -> Result<(), Violation> {
     let (expected, found) = (genesis.members.len(), signatures.len());
     let field = "genesis.signatures";
-    ensure(expected == found, Rule::Genesis, field, format!("{expected} signatures, one for each founder"), found)?;
+    ensure(
+        expected == found,
+        Rule::Genesis,
+        field,
+        format_args!("{expected} signatures, one for each founder"),
+        found,
+    )?;
     for (member, (protected, signature)) in genesis.members.iter().zip(signatures) {
         let key = member.member_key;
         let named = *protected == protected_header(ContentType::Genesis, &key);
         let place = format!("{field}.{}", member.id);
-        ensure(named, Rule::Genesis, &place, format!("the member's key {key}"), "another header")?;
+        ensure(named, Rule::Genesis, &place, format_args!("the member's key {key}"), "another header")?;
         let signed = cosign::signed_bytes(ContentType::Genesis, &key, payload);
         keys::verify(&key, &signed, signature)
             .map_err(|e| Violation::new(Rule::Genesis, place, "a signature that verifies", e))?;

@@ -64,7 +64,7 @@ impl Holdings {
         for instrument in self.0.keys().chain(found.0.keys()) {
             let (expected, found) = (self.get(instrument), found.get(instrument));
             if expected != found {
-                let field = format!("{field}.{instrument}");
+                let field = format_args!("{field}.{instrument}");
                 return Err(Violation::new(Rule::Holdings, field, expected, found));
             }
         }

@@ -44,24 +44,24 @@ impl TradingHours {
         let field = |name: &str| format!("{place}.{name}");
         let zone_holds = (1..=ZONE_CHARS_MAX).contains(&self.zone.len())
             && self.zone.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+-".contains(&b));
-        ensure(zone_holds, range, &field("zone"), "a time zone's name, such as Europe/Zurich", &self.zone)?;
+        ensure(zone_holds, range, field("zone"), "a time zone's name, such as Europe/Zurich", &self.zone)?;
         let count = self.sessions.len();
-        ensure((1..=SESSIONS_MAX).contains(&count), range, &field("sessions"), "1 to 28 sessions", count)?;
+        ensure((1..=SESSIONS_MAX).contains(&count), range, field("sessions"), "1 to 28 sessions", count)?;
         for (index, session) in self.sessions.iter().enumerate() {
             let Session { weekday, opens, closes } = *session;
             let holds = weekday < 7 && opens < closes && closes <= DAY_MINUTES;
             let found = format!("day {weekday}, {opens} to {closes}");
             let expected = "a day from 0 to 6, minutes from 0 to 1440, the opening first";
-            ensure(holds, range, &field(&format!("sessions[{index}]")), expected, found)?;
+            ensure(holds, range, format_args!("{place}.sessions[{index}]"), expected, found)?;
         }
         let follows = |(before, after): (&Session, &Session)| {
             (before.weekday, before.closes) <= (after.weekday, after.opens) && before.weekday <= after.weekday
         };
         let in_order = self.sessions.iter().zip(self.sessions.iter().skip(1)).all(follows);
-        ensure(in_order, range, &field("sessions"), "sessions in order, none overlapping", "another order")?;
+        ensure(in_order, range, field("sessions"), "sessions in order, none overlapping", "another order")?;
         let days = self.holidays.len();
-        ensure(days <= HOLIDAYS_MAX, range, &field("holidays"), "at most 128 days", days)?;
+        ensure(days <= HOLIDAYS_MAX, range, field("holidays"), "at most 128 days", days)?;
         let ascending = self.holidays.iter().zip(self.holidays.iter().skip(1)).all(|(before, after)| before < after);
-        ensure(ascending, range, &field("holidays"), "each day once, ascending", "another order")
+        ensure(ascending, range, field("holidays"), "each day once, ascending", "another order")
     }
 }

@@ -9,8 +9,8 @@ use minicbor::decode::{Decoder, Error as CborError};
 use minicbor::encode::{Encoder, Write};
 
 use crate::hash::{AccountId, NetworkId};
-use crate::limits::{INSTRUMENT_CODE_CHARS_MAX, MEMBER_ID_CHARS_MAX};
-use crate::member::MemberId;
+use crate::limits::INSTRUMENT_CODE_CHARS_MAX;
+use crate::member::{MemberId, is_member_id};
 
 /// An instrument, written `issuer/CODE`, such as `bank-a/USD`. The same currency at two banks is two instruments.
 ///
@@ -70,7 +70,7 @@ impl FromStr for InstrumentId {
         let code_holds = (1..=INSTRUMENT_CODE_CHARS_MAX).contains(&code.len())
             && code.bytes().all(plain)
             && !code.starts_with(['.', '-']);
-        if issuer.len() > MEMBER_ID_CHARS_MAX || issuer.parse::<MemberId>().is_err() || !code_holds {
+        if !is_member_id(issuer) || !code_holds {
             return Err(error());
         }
         Ok(Self(text.into()))

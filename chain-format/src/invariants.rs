@@ -21,8 +21,8 @@ pub fn postings_balance(postings: &[Posting], place: &str) -> Result<(), Violati
         *sum = sum.plus(*amount).map_err(|e| Violation::new(Rule::Balance, place, "sums of at most 2^96", e))?;
     }
     for (instrument, sum) in sums {
-        let field = format!("{place}.{instrument}");
-        ensure(sum.is_zero(), Rule::Balance, &field, "a sum of 0", sum)?;
+        let field = format_args!("{place}.{instrument}");
+        ensure(sum.is_zero(), Rule::Balance, field, "a sum of 0", sum)?;
     }
     Ok(())
 }
@@ -36,7 +36,7 @@ pub fn debits_are_own(postings: &[Posting], may: &[AccountId], place: &str) -> R
     for posting in postings.iter().filter(|posting| posting.amount.is_negative()) {
         let own = may.contains(&posting.account);
         let expected = "an account that the record may debit";
-        ensure(own, Rule::Debit, &format!("{place}.account"), expected, posting.account)?;
+        ensure(own, Rule::Debit, format_args!("{place}.account"), expected, posting.account)?;
     }
     Ok(())
 }
@@ -54,10 +54,10 @@ pub fn holdings_follow(endorsement: &Endorsement, execution: &Execution) -> Resu
     holdings.must_equal(&execution.holdings, "execution.holdings")?;
     for (instrument, amount) in holdings.iter() {
         let floor = endorsement.credit.lines.get(instrument).negated();
-        let field = format!("execution.holdings.{instrument}");
+        let field = format_args!("execution.holdings.{instrument}");
         // A line that was lowered since lets the account come nearer to it, never fall further.
         let holds = amount >= floor || amount >= endorsement.holdings.get(instrument);
-        ensure(holds, Rule::Overdraft, &field, format!("at least {floor}"), amount)?;
+        ensure(holds, Rule::Overdraft, field, format_args!("at least {floor}"), amount)?;
     }
     Ok(())
 }

@@ -114,7 +114,7 @@ pub fn settle(
     same(Rule::Account, "settlement.account", &before.account, &record.account)?;
     same(Rule::Account, "settlement.account", &state.account, &record.account)?;
     let issued = before.instrument.is_issued_by(&record.institution);
-    let expected = format!("the issuer of {}", before.instrument);
+    let expected = format_args!("the issuer of {}", before.instrument);
     ensure(issued, Rule::Signer, "settlement.institution", expected, &record.institution)?;
     same(Rule::Sequence, "settlement.parent", &before.head, &record.parent)?;
     same(Rule::Listing, "settlement.listing", &listed.link, &record.listing)?;
@@ -195,7 +195,7 @@ fn reclaim(
     let waiting = waiting.filter(|position| matches!(position.state, PositionState::Waiting(_)));
     let missing = || Violation::new(Rule::Status, place, "an order of this account that waits", "none");
     let reserved = waiting.ok_or_else(missing)?.amount_of(instrument);
-    ensure(reserved == amount, Rule::Status, place, format!("{reserved} {instrument}"), amount)?;
+    ensure(reserved == amount, Rule::Status, place, format_args!("{reserved} {instrument}"), amount)?;
     state.holdings.add(instrument, amount)?;
     position::counted(state, true, false);
     Ok(())
@@ -218,17 +218,19 @@ impl Step<'_> {
         state: &AccountState,
         mut inbox: impl Iterator<Item = &'c Credit>,
     ) -> Result<Holdings, Violation> {
-        let field = |name: &str| format!("{}.{name}", self.record);
-        same(Rule::Account, &field("account"), &state.account, self.account)?;
-        same(Rule::Account, &field("bank"), &state.bank, self.bank)?;
-        same(Rule::Sequence, &field("parent"), &state.head, self.parent)?;
+        let record = self.record;
+        same(Rule::Account, format_args!("{record}.account"), &state.account, self.account)?;
+        same(Rule::Account, format_args!("{record}.bank"), &state.bank, self.bank)?;
+        same(Rule::Sequence, format_args!("{record}.parent"), &state.head, self.parent)?;
         let next = state.sequence.saturating_add(1);
-        same(Rule::Sequence, &field("sequence"), &next, &self.sequence)?;
+        same(Rule::Sequence, format_args!("{record}.sequence"), &next, &self.sequence)?;
         for (index, credit) in self.absorbed.iter().enumerate() {
             let waiting = inbox.next();
-            let expected = waiting.map_or("no more credits".to_owned(), describe);
-            let field = field(&format!("absorbed[{index}]"));
-            ensure(waiting == Some(credit), Rule::Credit, &field, expected, describe(credit))?;
+            if waiting != Some(credit) {
+                let expected = waiting.map_or("no more credits".to_owned(), describe);
+                let field = format_args!("{record}.absorbed[{index}]");
+                return Err(Violation::new(Rule::Credit, field, expected, describe(credit)));
+            }
         }
         absorbed_into(&state.holdings, self.absorbed)
     }
@@ -238,9 +240,9 @@ impl Step<'_> {
 fn asked_by_the_holder(state: &AccountState, record: &str, signer: PublicKey, counter: u64) -> Result<(), Violation> {
     let revoked = || Violation::new(Rule::Status, format!("{record}.signer"), "an account with a key", "a revoked key");
     let key = state.key.ok_or_else(revoked)?;
-    same(Rule::Signer, &format!("{record}.signer"), &key, &signer)?;
-    let expected = format!("above {}", state.counter);
-    ensure(counter > state.counter, Rule::Counter, &format!("{record}.counter"), expected, counter)
+    same(Rule::Signer, format_args!("{record}.signer"), &key, &signer)?;
+    let expected = format_args!("above {}", state.counter);
+    ensure(counter > state.counter, Rule::Counter, format_args!("{record}.counter"), expected, counter)
 }
 
 /// The customer's instruction is there where the act needs one, and not where it may have none.
@@ -276,7 +278,7 @@ fn perform(state: &mut AccountState, act: &Act) -> Result<(), Violation> {
             let waiting = state.credits_received.saturating_sub(state.credits_absorbed);
             let empty = state.holdings.is_empty() && waiting == 0 && state.positions == 0;
             let (held, positions) = (state.holdings.len(), state.positions);
-            let found = format!("{held} instruments held, {waiting} credits waiting, {positions} positions");
+            let found = format_args!("{held} instruments held, {waiting} credits waiting, {positions} positions");
             ensure(empty, Rule::Status, "servicing.act", "an account that holds nothing", found)?;
             state.status = AccountStatus::Closed;
         }
@@ -284,8 +286,8 @@ fn perform(state: &mut AccountState, act: &Act) -> Result<(), Violation> {
             status(state, &[AccountStatus::Open], "an open account")?;
             state.holdings.add(instrument, amount.negated())?;
             let left = state.holdings.get(instrument);
-            let field = format!("servicing.holdings.{instrument}");
-            ensure(left >= Amount::ZERO, Rule::Overdraft, &field, "at least 0", left)?;
+            let field = format_args!("servicing.holdings.{instrument}");
+            ensure(left >= Amount::ZERO, Rule::Overdraft, field, "at least 0", left)?;
         }
         Act::BindKey(key) => {
             let fresh = state.key != Some(*key);

@@ -222,24 +222,24 @@ impl Terms {
     fn check(&self) -> Result<(), Violation> {
         let range = Rule::Range;
         let place = |name: &str| format!("listing.terms.{name}");
-        ensure(self.lot.is_positive(), range, &place("lot"), "above 0", self.lot)?;
+        ensure(self.lot.is_positive(), range, place("lot"), "above 0", self.lot)?;
         for (name, bound) in [("quantity_min", self.quantity_min), ("quantity_max", self.quantity_max)] {
             let holds = bound.is_none_or(Amount::is_positive);
-            ensure(holds, range, &place(name), "above 0", bound.unwrap_or_default())?;
+            ensure(holds, range, place(name), "above 0", bound.unwrap_or_default())?;
         }
         if let (Some(least), Some(most)) = (self.quantity_min, self.quantity_max) {
-            ensure(least <= most, range, &place("quantity_max"), format!("at least {least}"), most)?;
+            ensure(least <= most, range, place("quantity_max"), format_args!("at least {least}"), most)?;
         }
         let FeeSchedule { buy_basis_points, sell_basis_points, least } = self.fees;
         for (name, points) in [("buy", buy_basis_points), ("sell", sell_basis_points)] {
             let place = place(&format!("fees.{name}_basis_points"));
             ensure(points <= FEE_BASIS_POINTS_MAX, range, &place, "at most 10000", points)?;
         }
-        ensure(!least.is_negative(), range, &place("fees.least"), "0 or above", least)?;
+        ensure(!least.is_negative(), range, place("fees.least"), "0 or above", least)?;
         let risk_holds = (1..=RISK_CLASS_MAX).contains(&self.risk_class);
-        ensure(risk_holds, range, &place("risk_class"), "1 to 7", self.risk_class)?;
+        ensure(risk_holds, range, place("risk_class"), "1 to 7", self.risk_class)?;
         let days = self.lock_up_days;
-        ensure(days <= LOCK_UP_DAYS_MAX, range, &place("lock_up_days"), "at most 3660", days)?;
+        ensure(days <= LOCK_UP_DAYS_MAX, range, place("lock_up_days"), "at most 3660", days)?;
         self.dealing.check(&place("dealing"))?;
         self.hours.as_ref().map_or(Ok(()), |hours| hours.check(&place("hours")))
     }
@@ -266,7 +266,7 @@ impl Listing {
     fn terms_hold(&self) -> Result<(), Violation> {
         let currency = self.kind == InstrumentKind::Currency;
         let fit = |holds: bool, name: &str, expected: &str, found: &str| {
-            ensure(holds, Rule::Range, &format!("listing.{name}"), expected, found)
+            ensure(holds, Rule::Range, format_args!("listing.{name}"), expected, found)
         };
         let given = |is: bool| if is { "some" } else { "none" };
         let terms = self.terms.is_some();

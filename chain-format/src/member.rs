@@ -32,13 +32,18 @@ impl MemberId {
     }
 }
 
+/// Whether a text is a member id.
+pub(crate) fn is_member_id(text: &str) -> bool {
+    let starts = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
+    let plain = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    starts && plain && text.len() <= MEMBER_ID_CHARS_MAX
+}
+
 impl FromStr for MemberId {
     type Err = MemberIdError;
 
     fn from_str(text: &str) -> Result<Self, MemberIdError> {
-        let starts = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
-        let plain = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if starts && plain && text.len() <= MEMBER_ID_CHARS_MAX {
+        if is_member_id(text) {
             Ok(Self(text.into()))
         } else {
             Err(MemberIdError { found: text.chars().take(80).collect() })

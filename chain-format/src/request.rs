@@ -125,8 +125,9 @@ impl Order {
     }
 
     /// The place of one of its fields in the request, for a verdict.
-    pub fn place(&self, field: &str) -> String {
-        format!("request.{}.{field}", self.as_str())
+    pub fn place<'f>(&self, field: &'f str) -> impl std::fmt::Display + use<'f> {
+        let order = self.as_str();
+        std::fmt::from_fn(move |f| write!(f, "request.{order}.{field}"))
     }
 
     fn check(&self) -> Result<(), Violation> {
@@ -254,8 +255,8 @@ pub(crate) fn identities_hold(claims: &[IdentityClaim], field: &str) -> Result<(
     ensure((1..=IDENTITIES_MAX).contains(&count), Rule::Range, field, "1 to 4 claims", count)?;
     for IdentityClaim { kind, .. } in claims {
         let holds = is_label(kind, IDENTITY_TYPE_CHARS_MAX);
-        let field = format!("{field}.kind");
-        ensure(holds, Rule::Range, &field, "lowercase letters, digits, hyphens", kind)?;
+        let field = format_args!("{field}.kind");
+        ensure(holds, Rule::Range, field, "lowercase letters, digits, hyphens", kind)?;
     }
     let mut pairs = claims.iter().zip(claims.iter().skip(1));
     let unsorted = pairs.find(|(before, after)| before.kind >= after.kind);
@@ -282,11 +283,11 @@ impl Record for Request {
         self.order.check()?;
         let (instrument, cash) = (self.order.instrument(), self.order.cash());
         let issued = instrument.is_issued_by(&self.institution);
-        let expected = format!("an instrument of {}", self.institution);
-        ensure(issued, range, &self.order.place("instrument"), expected, instrument)?;
+        let expected = format_args!("an instrument of {}", self.institution);
+        ensure(issued, range, self.order.place("instrument"), expected, instrument)?;
         let claim_on_bank = cash.is_issued_by(&self.bank);
-        let expected = format!("cash of {}", self.bank);
-        ensure(claim_on_bank, range, &self.order.place("cash"), expected, cash)?;
+        let expected = format_args!("cash of {}", self.bank);
+        ensure(claim_on_bank, range, self.order.place("cash"), expected, cash)?;
         identities_hold(&self.identities, "request.identities")?;
         let referral_bytes = self.referral.as_ref().map_or(0, Vec::len);
         let referral_holds = referral_bytes <= REFERRAL_BYTES_MAX;

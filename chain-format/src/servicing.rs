@@ -134,17 +134,17 @@ impl Act {
     pub(crate) fn check(&self, bank: &MemberId, place: &str) -> Result<(), Violation> {
         match self {
             Self::Withdraw(instrument, amount) => {
-                let field = format!("{place}.withdraw");
-                ensure(amount.is_positive(), Rule::Range, &field, "above 0", amount)?;
+                let field = format_args!("{place}.withdraw");
+                ensure(amount.is_positive(), Rule::Range, field, "above 0", amount)?;
                 let own = instrument.is_issued_by(bank);
-                ensure(own, Rule::Range, &field, format!("cash of {bank}"), instrument)
+                ensure(own, Rule::Range, field, format_args!("cash of {bank}"), instrument)
             }
             Self::BindKey(key) => key
                 .admit()
                 .map_err(|e| Violation::new(Rule::Range, format!("{place}.bind-key"), "a canonical Ed25519 key", e)),
             Self::SetCredit(terms) => terms.check(bank, &format!("{place}.set-credit")),
             Self::Reclaim(_, _, amount) => {
-                ensure(amount.is_positive(), Rule::Range, &format!("{place}.reclaim"), "above 0", amount)
+                ensure(amount.is_positive(), Rule::Range, format_args!("{place}.reclaim"), "above 0", amount)
             }
             Self::Freeze | Self::Unfreeze | Self::Close | Self::RevokeKey => Ok(()),
         }

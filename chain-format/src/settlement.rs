@@ -193,7 +193,7 @@ impl Record for Settlement {
             }
         }
         let priced_ms = self.act.priced_ms().unwrap_or_default();
-        let expected = format!("at most {}", self.settled_ms);
+        let expected = format_args!("at most {}", self.settled_ms);
         ensure(priced_ms <= self.settled_ms, Rule::Range, "settlement.act.priced_ms", expected, priced_ms)?;
         postings_are_formed(&self.postings, "settlement.postings")
     }

@@ -144,7 +144,13 @@ impl Assembly {
         same(Rule::Proof, &place, expected, &Digest::of(bytes))?;
         self.taken_bytes = self.taken_bytes.saturating_add(bytes.len() as u64);
         let all = self.manifest.bytes;
-        ensure(self.taken_bytes <= all, Rule::Proof, &place, format!("at most {all} bytes in all"), self.taken_bytes)?;
+        ensure(
+            self.taken_bytes <= all,
+            Rule::Proof,
+            &place,
+            format_args!("at most {all} bytes in all"),
+            self.taken_bytes,
+        )?;
         let items: Vec<Item> = cbor::decode(bytes, "snapshot part", SNAPSHOT_PART_BYTES_MAX)?;
         for item in items {
             self.item(item).map_err(|violation| violation.within(&place))?;

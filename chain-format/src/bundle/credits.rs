@@ -1,12 +1,13 @@
 //! The credits of an account on their way through a bundle: each is what its source gave, and together they give the leaf's digest.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 use crate::account::AccountState;
 use crate::amount::Amount;
 use crate::chain::Entry;
 use crate::endorsement::Credit;
-use crate::error::{Rule, Violation, ensure, same};
+use crate::error::{Rule, Violation, same};
 use crate::execution::Posting;
 use crate::hash::{AccountId, Digest, Link};
 use crate::instrument::InstrumentId;
@@ -52,7 +53,7 @@ impl Credits {
         let vouched = Some((leaf.credits_received, leaf.credits_digest));
         let from =
             Self { count: leaf.credits_absorbed, digest: before_waiting, vouched, ..Self::from_none(leaf.account) };
-        from.is_vouched("before_waiting")?;
+        from.is_vouched(format_args!("before_waiting"))?;
         Ok(from)
     }
 
@@ -74,15 +75,17 @@ impl Credits {
     ///
     /// # Errors
     /// [`Rule::Credit`] where its source is not there, or gave something else.
-    pub(super) fn receive(&mut self, credit: &Credit, place: &str) -> Result<(), Violation> {
+    pub(super) fn receive(&mut self, credit: &Credit, place: fmt::Arguments<'_>) -> Result<(), Violation> {
         if self.vouched.is_some_and(|(count, _)| self.count < count) {
             self.source = None;
         } else {
             let given = self.given(credit, place)?;
             let holds = given.as_ref().is_some_and(|(i, a)| *i == credit.instrument && *a == credit.amount);
-            let expected = given.map_or("no such posting".to_owned(), |(i, a)| format!("{a} {i}"));
-            let found = format!("{} {}", credit.amount, credit.instrument);
-            ensure(holds, Rule::Credit, place, expected, found)?;
+            if !holds {
+                let expected = given.map_or("no such posting".to_owned(), |(i, a)| format!("{a} {i}"));
+                let found = format_args!("{} {}", credit.amount, credit.instrument);
+                return Err(Violation::new(Rule::Credit, place, expected, found));
+            }
         }
         self.count = self.count.saturating_add(1);
         self.digest = credit.chained(&self.digest);
@@ -90,7 +93,7 @@ impl Credits {
     }
 
     /// Once all that an anchor vouches for are here, they give its digest.
-    fn is_vouched(&self, place: &str) -> Result<(), Violation> {
+    fn is_vouched(&self, place: fmt::Arguments<'_>) -> Result<(), Violation> {
         match &self.vouched {
             Some((count, digest)) if *count == self.count => same(Rule::Credit, place, digest, &self.digest),
             _ => Ok(()),
@@ -98,7 +101,11 @@ impl Credits {
     }
 
     /// What the source of a credit gives at its index.
-    fn given(&mut self, credit: &Credit, place: &str) -> Result<Option<(InstrumentId, Amount)>, Violation> {
+    fn given(
+        &mut self,
+        credit: &Credit,
+        place: fmt::Arguments<'_>,
+    ) -> Result<Option<(InstrumentId, Amount)>, Violation> {
         if let Some(given) = self.settled.get_mut(&credit.source) {
             self.source = None;
             let at = given.iter().position(|(index, ..)| *index == credit.index);

@@ -81,7 +81,7 @@ pub(super) fn executions(trust: &Trust, height: u64, two: [&[u8]; 2]) -> Result<
 fn read<T: Record + PartialEq>(network: NetworkId, [first, second]: [&[u8]; 2]) -> Result<[Signed<T>; 2], Violation> {
     let decode = |bytes: &[u8], place: &str| -> Result<Signed<T>, Violation> {
         let signed = Signed::<T>::decode(bytes.to_vec()).map_err(|v| v.within(place))?;
-        same(Rule::Network, &format!("{place}.network"), &network, &signed.record().network())?;
+        same(Rule::Network, format_args!("{place}.network"), &network, &signed.record().network())?;
         Ok(signed)
     };
     let two = [decode(first, "first")?, decode(second, "second")?];
@@ -106,7 +106,7 @@ fn signed_by<T: Record>(
             registry.member(id).is_some_and(|member| member.role == role && member.member_key == signer)
         });
         let expected = format!("a key of the {role} {id}");
-        ensure(holds, Rule::Signer, &format!("{place}.signer"), expected, signer)?;
+        ensure(holds, Rule::Signer, format_args!("{place}.signer"), expected, signer)?;
         let check = signed.signature_check();
         keys::verify(&check.key, &check.message, &check.signature).map_err(|e| {
             Violation::new(Rule::Signature, format!("{place}.signature"), "a signature that verifies", e)

@@ -287,9 +287,9 @@ impl Holding {
         for (index, held) in positions.iter().enumerate() {
             let place = format!("positions[{index}]");
             let ascends = before.is_none_or(|before| *before < held.key);
-            ensure(ascends, Rule::Holdings, &format!("{place}.key"), "a key above the one before", held.key)?;
+            ensure(ascends, Rule::Holdings, format_args!("{place}.key"), "a key above the one before", held.key)?;
             before = Some(&held.key);
-            same(Rule::Account, &format!("{place}.account"), &account.account, &held.position.account)?;
+            same(Rule::Account, format_args!("{place}.account"), &account.account, &held.position.account)?;
             let leaf = cbor::encode(&held.position);
             held.proof.verify_present(root, &held.key, &leaf).map_err(|v| v.within(&place))?;
         }

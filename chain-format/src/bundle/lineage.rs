@@ -1,6 +1,7 @@
 //! An account's state and positions, derived from a bundle's elements one after the other.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::credits::Credits;
 use super::form::{Anchor, HeldPosition, Holding};
@@ -65,7 +66,7 @@ fn next(count: &mut u64) -> u64 {
     index
 }
 
-fn wrong(place: &str, expected: &str, found: impl std::fmt::Display) -> Violation {
+fn wrong(place: impl fmt::Display, expected: &str, found: impl fmt::Display) -> Violation {
     Violation::new(Rule::Sequence, place, expected, found)
 }
 
@@ -119,19 +120,19 @@ impl Derivation {
                 Ok(())
             }
             Step::Entry(Part::Entry, verdict) => {
-                let place = format!("lineage[{}]", next(&mut self.counts.entries));
-                self.entry(&place, &verdict.map_err(|v| v.within(&place))?)
+                let place = format_args!("lineage[{}]", next(&mut self.counts.entries));
+                self.entry(place, &verdict.map_err(|v| v.within(place))?)
             }
             Step::Entry(Part::Settlement, verdict) => {
-                let place = format!("settlements[{}]", next(&mut self.counts.settlements));
-                self.settle(&place, &verdict.map_err(|v| v.within(&place))?)
+                let place = format_args!("settlements[{}]", next(&mut self.counts.settlements));
+                self.settle(place, &verdict.map_err(|v| v.within(place))?)
             }
             // A lineage has no such elements.
             Step::Entry(Part::InBlock, _) | Step::Block(..) | Step::Account(_) | Step::Position(..) => Ok(()),
         })
     }
 
-    fn entry(&mut self, place: &str, verified: &VerifiedEntry) -> Result<(), Violation> {
+    fn entry(&mut self, place: fmt::Arguments<'_>, verified: &VerifiedEntry) -> Result<(), Violation> {
         self.nothing_waits(place)?;
         let Some(state) = &self.state else { return self.open(place, verified) };
         let entry = verified.entry();
@@ -139,7 +140,7 @@ impl Derivation {
         let absorbed = entry.absorbed().ok_or_else(misplaced)?;
         let listed = self.listings.needed(place, entry)?;
         for (index, credit) in absorbed.iter().enumerate() {
-            self.credits.receive(credit, &format!("{place}.absorbed[{index}]"))?;
+            self.credits.receive(credit, format_args!("{place}.absorbed[{index}]"))?;
         }
         self.credits.sources_are_used()?;
         let followed = match (entry, listed.first()) {
@@ -159,12 +160,12 @@ impl Derivation {
         Ok(())
     }
 
-    fn nothing_waits(&self, place: &str) -> Result<(), Violation> {
+    fn nothing_waits(&self, place: fmt::Arguments<'_>) -> Result<(), Violation> {
         let none = self.waiting.is_empty();
         ensure(none, Rule::Sequence, place, "an element before the credits that wait", "one after them")
     }
 
-    fn open(&mut self, place: &str, verified: &VerifiedEntry) -> Result<(), Violation> {
+    fn open(&mut self, place: fmt::Arguments<'_>, verified: &VerifiedEntry) -> Result<(), Violation> {
         let Entry::Opening(opening) = verified.entry() else {
             return Err(wrong(place, "an opening record", verified.entry().kind().as_str()));
         };
@@ -178,7 +179,7 @@ impl Derivation {
         Ok(())
     }
 
-    fn settle(&mut self, place: &str, verified: &VerifiedEntry) -> Result<(), Violation> {
+    fn settle(&mut self, place: fmt::Arguments<'_>, verified: &VerifiedEntry) -> Result<(), Violation> {
         let Entry::Settlement(settlement) = verified.entry() else {
             return Err(wrong(place, "a settlement", verified.entry().kind().as_str()));
         };
@@ -190,7 +191,7 @@ impl Derivation {
         let position = self.positions.get(&key).filter(|_| goes_on || begins);
         let expected = "a settlement of the position that the element before it left";
         let position = position.ok_or_else(|| wrong(place, expected, key))?;
-        same(Rule::Sequence, &format!("{place}.settlement.parent"), &position.head, &record.parent)?;
+        same(Rule::Sequence, format_args!("{place}.settlement.parent"), &position.head, &record.parent)?;
         let listed = self.listings.needed(place, verified.entry())?;
         self.credits.sources_are_used()?;
         let unlisted = || Violation::new(Rule::Listing, place, "its listing in the bundle", "none");
@@ -217,7 +218,7 @@ impl Derivation {
 
     fn wait(&mut self, credit: Credit) -> Result<(), Violation> {
         self.listings.all_are_used()?;
-        self.credits.receive(&credit, &format!("waiting[{}]", self.waiting.len()))?;
+        self.credits.receive(&credit, format_args!("waiting[{}]", self.waiting.len()))?;
         self.credits.sources_are_used()?;
         self.waiting.push(credit);
         Ok(())
@@ -256,9 +257,9 @@ fn positions_are(derived: &BTreeMap<AccountId, Position>, claimed: &[HeldPositio
     ensure(count == expected, Rule::Holdings, "positions", expected, count)?;
     for (index, (held, (key, position))) in claimed.iter().zip(derived).enumerate() {
         let place = format!("positions[{index}]");
-        same(Rule::Holdings, &format!("{place}.key"), key, &held.key)?;
+        same(Rule::Holdings, format_args!("{place}.key"), key, &held.key)?;
         let (expected, found) = (position.told(), held.position.told());
-        ensure(*position == held.position, Rule::Holdings, &format!("{place}.position"), expected, found)?;
+        ensure(*position == held.position, Rule::Holdings, format_args!("{place}.position"), expected, found)?;
     }
     Ok(())
 }

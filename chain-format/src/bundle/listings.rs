@@ -1,6 +1,7 @@
 //! The listings of a bundle on their way: each comes right before what first needs it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 
 use crate::chain::{Chain, Entry};
@@ -38,6 +39,15 @@ pub fn listings_needed(entry: &Entry) -> Vec<NeededListing<'_>> {
     }
 }
 
+impl fmt::Display for NeededListing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(link) => link.fmt(f),
+            Self::Of(instrument) => instrument.fmt(f),
+        }
+    }
+}
+
 /// The listings so far.
 #[derive(Debug, Default)]
 pub(super) struct Listings {
@@ -66,18 +76,18 @@ impl Listings {
     ///
     /// # Errors
     /// [`Rule::Listing`].
-    pub(super) fn needed(&mut self, place: &str, entry: &Entry) -> Result<Vec<Arc<Listed>>, Violation> {
+    pub(super) fn needed(&mut self, place: fmt::Arguments<'_>, entry: &Entry) -> Result<Vec<Arc<Listed>>, Violation> {
         let mut listed = Vec::new();
         for needed in listings_needed(entry) {
-            let (known, what) = match needed {
-                NeededListing::Named(link) => (self.by_link.get(&link), link.to_string()),
-                NeededListing::Of(instrument) => (self.by_instrument.get(instrument), instrument.to_string()),
+            let known = match needed {
+                NeededListing::Named(link) => self.by_link.get(&link),
+                NeededListing::Of(instrument) => self.by_instrument.get(instrument),
             };
             let found = match known.and_then(|at| self.known.get(*at)) {
                 Some(known) => Some(Arc::clone(known)),
                 None => self.take_fresh(needed),
             };
-            let missing = || Violation::new(Rule::Listing, place, "its listing in the bundle, before it", what);
+            let missing = || Violation::new(Rule::Listing, place, "its listing in the bundle, before it", needed);
             listed.push(found.ok_or_else(missing)?);
         }
         self.all_are_used()?;

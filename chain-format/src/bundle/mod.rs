@@ -311,7 +311,7 @@ fn trusted(head: &Head, genesis: &GenesisFile) -> Result<Trust, Violation> {
         let place = format!("trust[{index}]");
         let (last, found) = (head.checkpoint.header.height, step.header.header.height);
         let expected = format!("at most the checkpoint's, {last}");
-        ensure(found <= last, Rule::Certificate, &format!("{place}.header.height"), expected, found)?;
+        ensure(found <= last, Rule::Certificate, format_args!("{place}.header.height"), expected, found)?;
         trust.follow(step).map_err(|v| v.within(&place))?;
     }
     Ok(trust)

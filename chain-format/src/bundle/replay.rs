@@ -142,7 +142,7 @@ impl Replay {
 
     fn block_is_whole(&self) -> Result<(), Violation> {
         let left = self.open.as_ref().map_or(0, |(_, left)| *left);
-        ensure(left == 0, Rule::Block, &self.place(), "all entries of the block", format!("{left} too few"))
+        ensure(left == 0, Rule::Block, self.place(), "all entries of the block", format_args!("{left} too few"))
     }
 
     fn block(&mut self, header: Header, count: u32) -> Result<(), Violation> {
@@ -150,9 +150,9 @@ impl Replay {
         let place = format!("blocks[{}]", self.ledger.head().height);
         let (last, height) = (self.checkpoint.height, header.height);
         let goes_on = self.ledger.head().height < last;
-        ensure(goes_on, Rule::Block, &place, format!("no block above the checkpoint's {last}"), height)?;
+        ensure(goes_on, Rule::Block, &place, format_args!("no block above the checkpoint's {last}"), height)?;
         let fits = count as usize <= BLOCK_ENTRIES_MAX;
-        ensure(fits, Rule::Block, &format!("{place}.entries"), format!("at most {BLOCK_ENTRIES_MAX}"), count)?;
+        ensure(fits, Rule::Block, format_args!("{place}.entries"), format_args!("at most {BLOCK_ENTRIES_MAX}"), count)?;
         self.entries.clear();
         self.open = Some((header, count));
         self.end_block()
@@ -190,7 +190,7 @@ impl Replay {
     fn came_to_the_checkpoint(&self) -> Result<(), Violation> {
         self.block_is_whole()?;
         let (last, height) = (self.checkpoint.height, self.ledger.head().height);
-        ensure(height == last, Rule::Block, "blocks", format!("blocks up to the checkpoint's {last}"), height)
+        ensure(height == last, Rule::Block, "blocks", format_args!("blocks up to the checkpoint's {last}"), height)
     }
 
     fn account(&mut self, stated: &AccountState) -> Result<(), Violation> {
@@ -200,7 +200,7 @@ impl Replay {
         let derived = self.ledger.account_after(self.last_account.as_ref());
         let none = || Violation::new(Rule::Holdings, &place, "no further account", stated.account);
         let derived = &derived.ok_or_else(none)?.state;
-        same(Rule::Holdings, &format!("{place}.account"), &derived.account, &stated.account)?;
+        same(Rule::Holdings, format_args!("{place}.account"), &derived.account, &stated.account)?;
         same_account(derived, stated, &place)?;
         self.last_account = Some(stated.account);
         self.accounts = self.accounts.saturating_add(1);
@@ -223,9 +223,9 @@ impl Replay {
         let place = format!("positions[{}]", self.positions);
         let none = || Violation::new(Rule::Holdings, &place, "no further position", key);
         let (derived_key, derived) = self.ledger.position_after(self.last_position.as_ref()).ok_or_else(none)?;
-        same(Rule::Holdings, &format!("{place}.key"), derived_key, &key)?;
+        same(Rule::Holdings, format_args!("{place}.key"), derived_key, &key)?;
         let is_same = derived == stated;
-        ensure(is_same, Rule::Holdings, &format!("{place}.position"), derived.told(), stated.told())?;
+        ensure(is_same, Rule::Holdings, format_args!("{place}.position"), derived.told(), stated.told())?;
         self.last_position = Some(key);
         self.positions = self.positions.saturating_add(1);
         Ok(())
@@ -287,7 +287,7 @@ impl WholeBlock {
             let Step::Entry(_, verdict) = step else { continue };
             let place = format!("entries[{}]", self.entries.len());
             let fits = self.entries.len() < BLOCK_ENTRIES_MAX;
-            ensure(fits, Rule::Block, &place, format!("at most {BLOCK_ENTRIES_MAX} entries"), "one more")?;
+            ensure(fits, Rule::Block, &place, format_args!("at most {BLOCK_ENTRIES_MAX} entries"), "one more")?;
             self.entries.push(verdict.map_err(|v| v.within(place))?.id());
         }
         Ok(())

@@ -138,9 +138,9 @@ pub(super) fn filled(
         .map_err(|e| Violation::new(Rule::Terms, place, "amounts of at most 2^96", e))?;
     let due = due.map_err(|reason| Violation::new(Rule::Terms, place, format!("a release: {reason}"), "a fill"))?;
     let quantity = deal.quantity;
-    ensure(quantity == due.quantity, Rule::Terms, &format!("{place}.quantity"), due.quantity, quantity)?;
-    let fee_place = format!("{place}.fee");
-    ensure(deal.fee <= due.fee, Rule::Terms, &fee_place, format!("at most {}", due.fee), deal.fee)?;
+    ensure(quantity == due.quantity, Rule::Terms, format_args!("{place}.quantity"), due.quantity, quantity)?;
+    let fee_place = format_args!("{place}.fee");
+    ensure(deal.fee <= due.fee, Rule::Terms, fee_place, format_args!("at most {}", due.fee), deal.fee)?;
     let cost = cost(&deal.price, quantity, listing.decimals, place)?;
     let Parties { account, settlement, fees, .. } = *parties;
     let Position { instrument, cash, .. } = position;

@@ -160,7 +160,7 @@ pub(super) fn terms_hold(
     let held = position.map_or(Amount::ZERO, |position| position.amount_of(&trade.instrument));
     let reach = Reach::of(held, trade.side, deal.quantity);
     let reach = reach.map_err(|e| Violation::new(Rule::Terms, OUTCOME, "a position of at most 2^96", e))?;
-    let expected = format!("an instrument open to {}", trade.side);
+    let expected = format_args!("an instrument open to {}", trade.side);
     let admitted = reach.is_admitted(listing.status);
     ensure(admitted, Rule::Listing, "request.trade.instrument", expected, listing.status)?;
     if !reach.shrinks {
@@ -192,7 +192,7 @@ pub(super) fn paid(
     let margin = sum(before.margin, payment.amount, place)?;
     let initial = required(terms, before.quantity, before.mark, place)?.initial;
     if payment.amount.is_negative() {
-        let expected = format!("a margin of at least {initial} left");
+        let expected = format_args!("a margin of at least {initial} left");
         ensure(margin >= initial, Rule::Terms, place, expected, margin)?;
     }
     let key = margin_key(&parties.network, &parties.account, &payment.instrument);
@@ -274,8 +274,8 @@ fn close_is_due(
             let called_ms = before.called_ms.ok_or_else(missing)?;
             let from_ms = called_ms.saturating_add(u64::from(terms.call_s).saturating_mul(1_000));
             let found = stands.settled_ms;
-            ensure(found >= from_ms, Rule::Terms, "settlement.settled_ms", format!("at least {from_ms}"), found)?;
-            ensure(marked < initial, Rule::Terms, ACT, format!("a margin below {initial}"), marked)
+            ensure(found >= from_ms, Rule::Terms, "settlement.settled_ms", format_args!("at least {from_ms}"), found)?;
+            ensure(marked < initial, Rule::Terms, ACT, format_args!("a margin below {initial}"), marked)
         }
     }
 }

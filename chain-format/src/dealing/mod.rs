@@ -80,11 +80,11 @@ impl Dealing {
         };
         let (range, place) = (Rule::Range, |field: &str| format!("{place}.margin.{field}"));
         let initial_holds = (1..=MARGIN_BASIS_POINTS_MAX).contains(&initial_basis_points);
-        ensure(initial_holds, range, &place("initial_basis_points"), "1 to 10000", initial_basis_points)?;
+        ensure(initial_holds, range, place("initial_basis_points"), "1 to 10000", initial_basis_points)?;
         let maintenance_holds = (1..=initial_basis_points).contains(&maintenance_basis_points);
-        let expected = format!("1 to {initial_basis_points}");
-        ensure(maintenance_holds, range, &place("maintenance_basis_points"), expected, maintenance_basis_points)?;
-        ensure(call_s <= CALL_S_MAX, range, &place("call_s"), "at most 2592000", call_s)
+        let expected = format_args!("1 to {initial_basis_points}");
+        ensure(maintenance_holds, range, place("maintenance_basis_points"), expected, maintenance_basis_points)?;
+        ensure(call_s <= CALL_S_MAX, range, place("call_s"), "at most 2592000", call_s)
     }
 }
 
@@ -198,7 +198,8 @@ pub fn terms_are_met(
     let order = &request.order;
     let quoted_in = listing.quoted_in.as_deref().unwrap_or_default();
     let quoted = quoted_in == order.cash().code();
-    ensure(quoted, Rule::Terms, &order.place("cash"), format!("cash in {quoted_in}"), order.cash())?;
+    let (place, expected) = (order.place("cash"), format_args!("cash in {quoted_in}"));
+    ensure(quoted, Rule::Terms, place, expected, order.cash())?;
     let parties = Parties::of(request.network, request.account, &request.institution);
     let decided = Decided {
         request: chain.request.link(),
@@ -222,7 +223,7 @@ pub fn terms_are_met(
         (Order::Cancel(_), _) => {
             let waiting = waiting_of(there(position, order, &parties.account)?, order)?;
             let in_time = waiting.cut_off_ms.is_none_or(|last_ms| execution.executed_ms <= last_ms);
-            let expected = format!("at most {}, the cut-off", waiting.cut_off_ms.unwrap_or_default());
+            let expected = format_args!("at most {}, the cut-off", waiting.cut_off_ms.unwrap_or_default());
             ensure(in_time, Rule::Terms, "execution.executed_ms", expected, execution.executed_ms)?;
         }
         (Order::Margin(_), _) => {}
@@ -252,10 +253,10 @@ pub fn settlement_movements(
     match (&position.state, act) {
         (PositionState::Waiting(waiting), SettlementAct::Fill { deal, priced_ms }) => {
             let admitted = listing.status.admits(waiting.side);
-            let expected = format!("an instrument open to {}", waiting.side);
+            let expected = format_args!("an instrument open to {}", waiting.side);
             ensure(admitted, Rule::Listing, "settlement.listing", expected, listing.status)?;
             let after_ms = waiting.cut_off_ms.unwrap_or(waiting.accepted_ms);
-            let expected = format!("later than {after_ms}");
+            let expected = format_args!("later than {after_ms}");
             ensure(*priced_ms > after_ms, Rule::Terms, "settlement.act.priced_ms", expected, priced_ms)?;
             forward::filled(deal, (key, position), waiting, parties, listing)
         }
@@ -300,13 +301,12 @@ fn terms_of<'l>(listing: &'l Listing, order: &Order) -> Result<&'l Terms, Violat
 
 /// The price is within the customer's limit, the fee within the highest accepted.
 fn limits_hold(trade: &Trade, deal: &Deal) -> Result<(), Violation> {
-    if let Some(limit) = &trade.limit {
-        let holds = trade.side.admits(limit, &deal.price);
-        let expected = format!("{} {}", trade.side.bound(), limit.display(0));
-        ensure(holds, Rule::Terms, "execution.price", expected, deal.price.display(0))?;
+    if let Some(limit) = trade.limit.filter(|limit| !trade.side.admits(limit, &deal.price)) {
+        let expected = format_args!("{} {}", trade.side.bound(), limit.display(0));
+        return Err(Violation::new(Rule::Terms, "execution.price", expected, deal.price.display(0)));
     }
     if let Some(fee_max) = &trade.fee_max {
-        ensure(deal.fee <= *fee_max, Rule::Terms, "execution.fee", format!("at most {fee_max}"), deal.fee)?;
+        ensure(deal.fee <= *fee_max, Rule::Terms, "execution.fee", format_args!("at most {fee_max}"), deal.fee)?;
     }
     Ok(())
 }
@@ -333,8 +333,8 @@ fn there<'p>(position: Option<&'p Position>, order: &Order, account: &AccountId)
 }
 
 fn agrees(position: &Position, order: &Order) -> Result<(), Violation> {
-    same(Rule::Agreement, &order.place("instrument"), &position.instrument, order.instrument())?;
-    same(Rule::Agreement, &order.place("cash"), &position.cash, order.cash())
+    same(Rule::Agreement, order.place("instrument"), &position.instrument, order.instrument())?;
+    same(Rule::Agreement, order.place("cash"), &position.cash, order.cash())
 }
 
 fn waiting_of<'p>(position: &'p Position, order: &Order) -> Result<&'p position::Waiting, Violation> {
@@ -368,7 +368,7 @@ fn postings_are<'p>(
         let (wanted, given) = (expected.next(), found.next());
         if wanted != given {
             let told = |posting: Option<&Posting>| posting.map_or("none".to_owned(), Posting::to_string);
-            let field = format!("{record}.postings[{index}]");
+            let field = format_args!("{record}.postings[{index}]");
             return Err(Violation::new(Rule::Terms, field, told(wanted), told(given)));
         }
         if wanted.is_none() {

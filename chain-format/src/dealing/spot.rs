@@ -56,7 +56,7 @@ pub(super) fn terms_hold(
 
 /// The listing's status admits the side.
 pub(super) fn side_is_open(side: Side, listing: &Listing) -> Result<(), Violation> {
-    let expected = format!("an instrument open to {side}");
+    let expected = format_args!("an instrument open to {side}");
     let admitted = listing.status.admits(side);
     ensure(admitted, Rule::Listing, "request.trade.instrument", expected, listing.status)
 }
@@ -64,7 +64,7 @@ pub(super) fn side_is_open(side: Side, listing: &Listing) -> Result<(), Violatio
 /// The customer's credit level is at least what the listing asks for.
 pub(super) fn level_suffices(terms: &Terms, level: u8) -> Result<(), Violation> {
     let least = terms.credit_level_min;
-    ensure(level >= least, Rule::Terms, "endorsement.credit.level", format!("at least {least}"), level)
+    ensure(level >= least, Rule::Terms, "endorsement.credit.level", format_args!("at least {least}"), level)
 }
 
 /// The fee is at most the listed one.
@@ -77,5 +77,5 @@ pub(super) fn fee_is_listed(
 ) -> Result<(), Violation> {
     let most = terms.fees.fee(side, cost);
     let most = most.map_err(|e| Violation::new(Rule::Terms, place, "a fee of at most 2^96", e))?;
-    ensure(fee <= most, Rule::Terms, place, format!("at most {most}"), fee)
+    ensure(fee <= most, Rule::Terms, place, format_args!("at most {most}"), fee)
 }

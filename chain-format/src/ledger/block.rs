@@ -20,11 +20,11 @@ impl Ledger {
         same(rule, "header.height", &head.height.saturating_add(1), &header.height)?;
         same(rule, "header.parent", &head.block, &header.parent)?;
         let later = header.time_ms > head.time_ms;
-        ensure(later, rule, "header.time_ms", format!("later than {}", head.time_ms), header.time_ms)?;
+        ensure(later, rule, "header.time_ms", format_args!("later than {}", head.time_ms), header.time_ms)?;
         block.check()?;
         let (count, entries_max) = (block.entries.len(), self.registry().parameters().block_entries_max);
         let fits = count as u64 <= u64::from(entries_max);
-        ensure(fits, rule, "block.entries", format!("at most {entries_max}"), count)?;
+        ensure(fits, rule, "block.entries", format_args!("at most {entries_max}"), count)?;
         let bytes = entries.iter().fold(0_usize, |sum, entry| sum.saturating_add(entry.entry().stage_bytes()));
         let expected = format!("stages of at most {BLOCK_STAGE_BYTES_MAX} bytes");
         ensure(bytes <= BLOCK_STAGE_BYTES_MAX, rule, "block.entries", expected, bytes)?;

@@ -333,7 +333,7 @@ impl Draft<'_> {
         let latest = self.time_ms.saturating_add(self.base.registry.parameters().clock_drift_ms_max);
         let earliest = self.time_ms.saturating_sub(SETTLEMENT_AGE_MS_MAX);
         let holds = (earliest..=latest).contains(&settled_ms);
-        ensure(holds, Rule::Expiry, "settlement.settled_ms", format!("{earliest} to {latest}"), settled_ms)
+        ensure(holds, Rule::Expiry, "settlement.settled_ms", format_args!("{earliest} to {latest}"), settled_ms)
     }
 
     fn expiry_holds(&self, expires: u64) -> Result<(), Violation> {

@@ -41,7 +41,7 @@ impl Registry {
     fn turn(&mut self, field: &str, id: &MemberId, from: MemberStatus, to: MemberStatus) -> Result<(), Violation> {
         let registration = self.known(field, id)?;
         let found = format!("{id}, {}", registration.status);
-        ensure(registration.status == from, Rule::Governance, field, format!("a member that is {from}"), found)?;
+        ensure(registration.status == from, Rule::Governance, field, format_args!("a member that is {from}"), found)?;
         registration.status = to;
         Ok(())
     }
@@ -95,7 +95,13 @@ impl Registry {
         let registration = self.known("revoke", id)?;
         let found = registration.member.key(used).copied();
         let shown = found.map_or("none".to_owned(), |key| key.to_string());
-        ensure(found == Some(*key), Rule::Governance, "revoke.key", format!("the {used} key of {id}, {shown}"), key)?;
+        ensure(
+            found == Some(*key),
+            Rule::Governance,
+            "revoke.key",
+            format_args!("the {used} key of {id}, {shown}"),
+            key,
+        )?;
         match used {
             KeyUse::Member => registration.status = MemberStatus::Suspended,
             KeyUse::Network => {}
@@ -114,7 +120,7 @@ impl Registry {
 
     fn upgrade(&mut self, version: u32) -> Result<(), Violation> {
         let now = self.summary.version;
-        ensure(version > now, Rule::Governance, "upgrade", format!("a version above {now}"), version)?;
+        ensure(version > now, Rule::Governance, "upgrade", format_args!("a version above {now}"), version)?;
         self.summary.version = version;
         Ok(())
     }

@@ -45,7 +45,7 @@ impl Registry {
         same(Rule::Sequence, "governance.parent", &self.summary.head, &record.parent)?;
         let (first, last) = (height.saturating_add(1), height.saturating_add(EFFECTIVE_BLOCKS_MAX));
         let timely = (first..=last).contains(&record.effective);
-        ensure(timely, Rule::Expiry, "governance.effective", format!("{first} to {last}"), record.effective)
+        ensure(timely, Rule::Expiry, "governance.effective", format_args!("{first} to {last}"), record.effective)
     }
 
     /// The registry in force at a height: all that was scheduled up to it has taken effect.
@@ -103,7 +103,13 @@ impl Registry {
         let brought: BTreeSet<PublicKey> = record.changes.iter().flat_map(Change::new_keys).collect();
         for key in &brought {
             let signed = signers.contains(key);
-            ensure(signed, Rule::Governance, "governance.signatures", format!("one by the new key {key}"), "none")?;
+            ensure(
+                signed,
+                Rule::Governance,
+                "governance.signatures",
+                format_args!("one by the new key {key}"),
+                "none",
+            )?;
         }
         let alone = record.rotates_keys_of();
         let mut by_itself = false;
@@ -185,7 +191,13 @@ impl Registry {
             let member = &registration.member;
             member.check()?;
             for key in member.keys() {
-                ensure(keys.insert(*key), rule, "members", "each key once", format!("{}: {key} again", member.id))?;
+                ensure(
+                    keys.insert(*key),
+                    rule,
+                    "members",
+                    "each key once",
+                    format_args!("{}: {key} again", member.id),
+                )?;
             }
         }
         let total = self.total_power();

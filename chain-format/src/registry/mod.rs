@@ -220,7 +220,7 @@ impl Registry {
     /// [`Rule::Signer`] naming what differs.
     pub fn require(&self, field: &str, id: &MemberId, role: Role, signer: &PublicKey) -> Result<&Member, Violation> {
         let member = self.acting(field, id)?;
-        ensure(member.role == role, Rule::Signer, field, format!("{id} with the role {role}"), member.role)?;
+        ensure(member.role == role, Rule::Signer, field, format_args!("{id} with the role {role}"), member.role)?;
         self.signs(field, member, signer)?;
         Ok(member)
     }
@@ -233,7 +233,7 @@ impl Registry {
         let found = self.members.get(id);
         let found = found.ok_or_else(|| Violation::new(Rule::Signer, field, "a member of this network", id))?;
         let active = found.status == MemberStatus::Active;
-        ensure(active, Rule::Signer, field, "an active member", format!("{id}, {}", found.status))?;
+        ensure(active, Rule::Signer, field, "an active member", format_args!("{id}, {}", found.status))?;
         Ok(&found.member)
     }
 
@@ -242,14 +242,17 @@ impl Registry {
     /// # Errors
     /// [`Rule::Signer`]; of an earlier key, since when it does not count.
     pub fn signs(&self, field: &str, member: &Member, signer: &PublicKey) -> Result<(), Violation> {
+        if member.member_key == *signer {
+            return Ok(());
+        }
         let found = match self.retired.get(signer) {
             Some(old) if old.member == member.id => {
                 format!("{signer}, which does not count from height {} on", old.from)
             }
             _ => signer.to_string(),
         };
-        let expected = format!("the key of {}, {}", member.id, member.member_key);
-        ensure(member.member_key == *signer, Rule::Signer, field, expected, found)
+        let expected = format_args!("the key of {}, {}", member.id, member.member_key);
+        Err(Violation::new(Rule::Signer, field, expected, found))
     }
 
     /// The ids of a member's own accounts, one for each purpose.

@@ -22,7 +22,7 @@ pub(super) fn check(
     registry.require("endorsement.signer", &record.bank, Role::Bank, &endorsement.signer())?;
     if let Some(last) = asked.expires {
         let holds = record.expires <= last;
-        ensure(holds, Rule::Expiry, "endorsement.expires", format!("at most {last}"), record.expires)?;
+        ensure(holds, Rule::Expiry, "endorsement.expires", format_args!("at most {last}"), record.expires)?;
     }
     Ok(())
 }

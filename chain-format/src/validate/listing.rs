@@ -17,7 +17,7 @@ pub(super) fn check(listing: &Signed<Listing>, registry: &Registry) -> Result<()
         .member_by_text(issuer)
         .ok_or_else(|| Violation::new(Rule::Signer, "listing.instrument", "a member of this network", issuer))?;
     let role = if record.kind == InstrumentKind::Currency { Role::Bank } else { Role::Institution };
-    let expected = format!("an issuer with the role {role} for a {}", record.kind);
+    let expected = format_args!("an issuer with the role {role} for a {}", record.kind);
     ensure(member.role == role, Rule::Signer, "listing.instrument", expected, member.role)?;
     registry.signs("listing.signer", member, &listing.signer())
 }

@@ -299,7 +299,7 @@ fn signatures_hold(entry: &Entry, verdicts: &[Result<(), keys::KeyError>]) -> Re
 
 fn signature_holds(stage: &str, verdict: Result<(), keys::KeyError>) -> Result<(), Violation> {
     verdict.map_err(|e| {
-        let field = format!("{stage}.signature");
+        let field = format_args!("{stage}.signature");
         Violation::new(Rule::Signature, field, "a signature by the named key", e)
     })
 }

@@ -15,7 +15,7 @@ pub(super) fn check(request: &Signed<Request>, registry: &Registry) -> Result<()
         [("request.bank", bank, Role::Bank), ("request.institution", institution, Role::Institution)]
     {
         let found = registry.member(id).map(|member| member.role);
-        let expected = format!("a member with the role {role}");
+        let expected = format_args!("a member with the role {role}");
         ensure(found == Some(role), Rule::Agreement, field, expected, id)?;
     }
     Ok(())

@@ -28,18 +28,18 @@ pub(super) fn check(
     ensure(pays == is_rewarded, Rule::Referral, "execution.referral", expected, found)?;
     let Some(bytes) = request.referral.as_ref().filter(|_| is_rewarded) else { return Ok(()) };
     let referral = read_referral(bytes, registry).map_err(|violation| {
-        let found = format!("{}: {}", violation.field, violation.found);
+        let found = format_args!("{}: {}", violation.field, violation.found);
         Violation::new(Rule::Referral, "request.referral", "a referral signed by its bank", found)
     })?;
     let missing = || Violation::new(Rule::Referral, "request.referral", "a trade", request.order.as_str());
     let (referral, trade) = (referral.record(), request.order.trade().ok_or_else(missing)?);
     let matches = referral.matches(trade.side, &trade.instrument);
-    let expected = format!("a referral for this {} of {}", trade.side, trade.instrument);
+    let expected = format_args!("a referral for this {} of {}", trade.side, trade.instrument);
     ensure(matches, Rule::Referral, "request.referral", expected, &referral.instrument)?;
     let own = referral.promoter == request.account;
     ensure(!own, Rule::Referral, "request.referral", "another promoter than the account", referral.promoter)?;
     let (last, until) = (referral.expires, endorsement.expires);
-    let expected = format!("at least {until}, the endorsement's");
+    let expected = format_args!("at least {until}, the endorsement's");
     ensure(referral.is_open_at(until), Rule::Referral, "request.referral.expires", expected, last)?;
     let payer = own_account(&registry.network(), &execution.institution, OwnAccount::Promotion);
     payments_hold(execution, payer, referral.promoter)
