@@ -66,7 +66,7 @@ impl FromStr for InstrumentId {
     fn from_str(text: &str) -> Result<Self, InstrumentIdError> {
         let error = || InstrumentIdError { found: text.chars().take(80).collect() };
         let (issuer, code) = text.split_once('/').ok_or_else(error)?;
-        let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'.' || b == b'-';
+        let plain = |b: u8| matches!(b, b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-');
         let code_holds = (1..=INSTRUMENT_CODE_CHARS_MAX).contains(&code.len())
             && code.bytes().all(plain)
             && !code.starts_with(['.', '-']);

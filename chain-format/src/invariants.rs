@@ -32,9 +32,9 @@ pub fn postings_balance(postings: &[Posting], place: &str) -> Result<(), Violati
 ///
 /// # Errors
 /// [`Rule::Debit`] naming the account.
-pub fn debits_are_own(postings: &[Posting], may: &[AccountId], place: &str) -> Result<(), Violation> {
+pub fn debits_are_own(postings: &[Posting], may: impl Fn(&AccountId) -> bool, place: &str) -> Result<(), Violation> {
     for posting in postings.iter().filter(|posting| posting.amount.is_negative()) {
-        let own = may.contains(&posting.account);
+        let own = may(&posting.account);
         let expected = "an account that the record may debit";
         ensure(own, Rule::Debit, format_args!("{place}.account"), expected, posting.account)?;
     }

@@ -34,9 +34,9 @@ impl MemberId {
 
 /// Whether a text is a member id.
 pub(crate) fn is_member_id(text: &str) -> bool {
-    let starts = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
-    let plain = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    starts && plain && text.len() <= MEMBER_ID_CHARS_MAX
+    let plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    let starts = text.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
+    starts && text.len() <= MEMBER_ID_CHARS_MAX && text.bytes().all(plain)
 }
 
 impl FromStr for MemberId {

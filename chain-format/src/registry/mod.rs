@@ -5,6 +5,9 @@ mod apply;
 mod govern;
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use blake3::hazmat::{self, ContextKey, HasherExt};
 
 use crate::cbor;
 use crate::error::{Rule, Violation, ensure};
@@ -260,6 +263,11 @@ impl Registry {
         OwnAccount::ALL.map(|purpose| own_account(&self.network, id, purpose))
     }
 
+    /// Whether an account is one of a member's own.
+    pub fn owns(&self, id: &MemberId, account: &AccountId) -> bool {
+        OwnAccount::ALL.iter().any(|purpose| own_account(&self.network, id, *purpose) == *account)
+    }
+
     /// The Merkle root (RFC 6962 shape, BLAKE3) over the summary, all members in the order of their ids, what waits in the order in which
     /// it takes effect, and the retired keys in their order.
     pub fn root(&self) -> Digest {
@@ -320,7 +328,10 @@ fn leaf<T: minicbor::Encode<()>>(kind: u8, value: &T) -> Digest {
 
 /// The id of a member's own account for a purpose. It needs no opening record: membership implies it.
 pub fn own_account(network: &NetworkId, id: &MemberId, purpose: OwnAccount) -> AccountId {
-    let mut hasher = blake3::Hasher::new_derive_key("stemma 2026 member account id");
+    // The context's own hash is always the same.
+    static CONTEXT: LazyLock<ContextKey> =
+        LazyLock::new(|| hazmat::hash_derive_key_context("stemma 2026 member account id"));
+    let mut hasher = blake3::Hasher::new_from_context_key(&CONTEXT);
     hasher.update(network.as_bytes());
     hasher.update(purpose.as_str().as_bytes());
     hasher.update(b"/");

@@ -28,10 +28,12 @@ pub(super) fn check(
     registry.require("execution.signer", institution, Role::Institution, &execution.signer())?;
     let place = "execution.postings";
     invariants::postings_balance(&record.postings, place)?;
-    let position = position::debited_by(asked, &record.outcome);
-    let may: Vec<AccountId> =
-        registry.own_accounts(institution).into_iter().chain([record.account]).chain(position).collect();
-    invariants::debits_are_own(&record.postings, &may, place)?;
+    let may = |debited: &AccountId| {
+        *debited == record.account
+            || registry.owns(institution, debited)
+            || position::debited_by(asked, &record.outcome) == Some(*debited)
+    };
+    invariants::debits_are_own(&record.postings, may, place)?;
     invariants::holdings_follow(endorsement.record(), record)?;
     reward::check(asked, endorsement.record(), record, registry)
 }

@@ -19,7 +19,7 @@ pub(super) fn check(settlement: &Signed<Settlement>, registry: &Registry) -> Res
     let place = "settlement.postings";
     invariants::postings_balance(&record.postings, place)?;
     let may: Vec<AccountId> = registry.own_accounts(institution).into_iter().chain([record.position]).collect();
-    invariants::debits_are_own(&record.postings, &may, place)?;
+    invariants::debits_are_own(&record.postings, |account| may.contains(account), place)?;
     for posting in record.postings.iter().filter(|posting| posting.amount.is_positive()) {
         let party = posting.account == record.account || may.contains(&posting.account);
         let expected = "the account, its position or the institution";
