@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use ed25519_dalek::{Signer, SigningKey};
 use ed25519_zebra::VerificationKeyBytes;
+use ed25519_zebra::batch::{self, Item};
 use minicbor::decode::{Decoder, Error as CborError};
 use minicbor::encode::{Encoder, Write};
 
@@ -102,39 +103,75 @@ pub fn verify_strict(key: &PublicKey, message: &[u8], signature: &Signature) -> 
 }
 
 /// Checks many signatures at once and returns the verdict on each, the same that [`verify`] gives.
-///
-/// Cost per signature falls to under a half from some 64 signatures on. Where one is bad, the batch is halved until it
-/// is found, so a few bad ones among many stay cheap.
 pub fn verify_batch(checks: &[SignatureCheck]) -> Vec<Result<(), KeyError>> {
-    let mut verdicts = Vec::with_capacity(checks.len());
-    verify_halving(checks, &mut verdicts);
-    verdicts
+    let mut batch = SignatureBatch::default();
+    checks.iter().for_each(|check| batch.add(check));
+    batch.verify()
 }
 
-fn verify_halving(checks: &[SignatureCheck], verdicts: &mut Vec<Result<(), KeyError>>) {
+/// Signatures to check at once. Of each message no more is kept than its hashes.
+#[derive(Debug, Default)]
+pub struct SignatureBatch {
+    signatures: Vec<(Item, [u8; 32])>,
+}
+
+impl SignatureBatch {
+    /// One more signature.
+    pub fn add(&mut self, check: &SignatureCheck) {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&check.key.0).update(&check.signature.0).update(blake3::hash(&check.message).as_bytes());
+        self.add_known(check, hasher.finalize().into());
+    }
+
+    /// One more signature, with the BLAKE3 of something that determines its key, its message and itself.
+    pub(crate) fn add_known(&mut self, check: &SignatureCheck, digest: [u8; 32]) {
+        let key = VerificationKeyBytes::from(check.key.0);
+        self.signatures.push((Item::from((key, check.signature.0.into(), &check.message)), digest));
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.signatures.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.signatures.is_empty()
+    }
+
+    /// The verdict on each, the same that [`verify`] gives.
+    ///
+    /// Cost per signature falls to under a half from some 64 signatures on. Where one is bad, the batch is halved until it
+    /// is found, so a few bad ones among many stay cheap.
+    pub fn verify(&self) -> Vec<Result<(), KeyError>> {
+        let mut verdicts = Vec::with_capacity(self.signatures.len());
+        verify_halving(&self.signatures, &mut verdicts);
+        verdicts
+    }
+}
+
+fn verify_halving(signatures: &[(Item, [u8; 32])], verdicts: &mut Vec<Result<(), KeyError>>) {
     // Below this size a batch costs as much as single checks.
     const SINGLE_COUNT_MAX: usize = 3;
-    if checks.len() <= SINGLE_COUNT_MAX {
-        verdicts.extend(checks.iter().map(|c| verify(&c.key, &c.message, &c.signature)));
-    } else if batch_holds(checks) {
-        verdicts.extend(checks.iter().map(|_| Ok(())));
+    if signatures.len() <= SINGLE_COUNT_MAX {
+        let verdict = |(item, _): &(Item, _)| item.clone().verify_single().map_err(|_| KeyError::BadSignature);
+        verdicts.extend(signatures.iter().map(verdict));
+    } else if batch_holds(signatures) {
+        verdicts.extend(signatures.iter().map(|_| Ok(())));
     } else {
-        let (left, right) = checks.split_at(checks.len() / 2);
+        let (left, right) = signatures.split_at(signatures.len() / 2);
         verify_halving(left, verdicts);
         verify_halving(right, verdicts);
     }
 }
 
-fn batch_holds(checks: &[SignatureCheck]) -> bool {
-    let mut batch = ed25519_zebra::batch::Verifier::new();
+fn batch_holds(signatures: &[(Item, [u8; 32])]) -> bool {
+    let mut batch = batch::Verifier::new();
     let mut transcript = blake3::Hasher::new_derive_key("stemma 2026 signature batch coefficients");
-    for check in checks {
-        // Keys, lengths and messages all enter, so no author of a signature can steer the coefficients.
-        transcript.update(&check.key.0);
-        transcript.update(&check.signature.0);
-        transcript.update(blake3::hash(&check.message).as_bytes());
-        let key = VerificationKeyBytes::from(check.key.0);
-        batch.queue((key, check.signature.0.into(), &check.message));
+    for (item, digest) in signatures {
+        // Keys, messages and signatures all enter, so no author of a signature can steer the coefficients.
+        transcript.update(digest);
+        batch.queue(item.clone());
     }
     batch.verify(TranscriptRng(transcript.finalize_xof())).is_ok()
 }

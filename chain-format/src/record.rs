@@ -7,7 +7,7 @@ use crate::cbor;
 use crate::cose::{self, ContentType, Envelope};
 use crate::error::Violation;
 use crate::hash::{Link, NetworkId};
-use crate::keys::{PublicKey, Signature, SignatureCheck};
+use crate::keys::{PublicKey, Signature, SignatureBatch, SignatureCheck};
 
 /// A record that travels in a signed envelope.
 pub trait Record: Encode<()> + for<'b> Decode<'b, ()> {
@@ -85,6 +85,11 @@ impl<T: Record> Signed<T> {
         let payload = rest.get(payload_end.saturating_sub(self.payload_bytes)..payload_end).unwrap_or_default();
         let signature = Signature(signature.try_into().unwrap_or([0; SIGNATURE_BYTES]));
         SignatureCheck { key: self.signer, message: cose::sig_structure(protected, payload), signature }
+    }
+
+    /// Adds the signature to those to check. The link is that of all its envelope's bytes, so it determines key, message and signature.
+    pub(crate) fn add_signature(&self, batch: &mut SignatureBatch) {
+        batch.add_known(&self.signature_check(), self.link.0);
     }
 
     /// The record.

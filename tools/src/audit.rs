@@ -12,9 +12,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use stemma_chain_format::bundle::{
-    Audit, BATCH_ELEMENTS, Checked, Element, Elements, Head, Items, Judged, Shown, Verdict,
-};
+use stemma_chain_format::bundle::{Audit, BATCH_ELEMENTS, Batch, Head, Items, ReadBatch, Shown, Verdict};
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::genesis::GenesisFile;
 
@@ -95,19 +93,17 @@ impl<R: Read> Source<R> {
         }
     }
 
-    /// The next elements, fewer than asked for only at the end, and what keeps the one after them from being read.
-    fn elements(&mut self, kinds: Elements, count: usize) -> (Vec<Element>, Option<Stopped>) {
-        let mut elements = Vec::with_capacity(count);
-        while elements.len() < count {
-            let element =
-                self.next().and_then(|item| item.map(|item| kinds.decode(&item)).transpose().map_err(unreadable));
-            match element {
-                Ok(Some(element)) => elements.push(element),
+    /// The next items, fewer than asked for only at the end, and what keeps the one after them from being read.
+    fn items(&mut self, count: usize) -> (Vec<Vec<u8>>, Option<Stopped>) {
+        let mut items = Vec::with_capacity(count);
+        while items.len() < count {
+            match self.next() {
+                Ok(Some(item)) => items.push(item),
                 Ok(None) => break,
-                Err(stopped) => return (elements, Some(stopped)),
+                Err(stopped) => return (items, Some(stopped)),
             }
         }
-        (elements, None)
+        (items, None)
     }
 }
 
@@ -126,7 +122,7 @@ fn verified(
     audit.finish().map(|proved| Verdict::Verified(Box::new(proved))).map_err(refuted)
 }
 
-/// Batches are judged here in order, their signatures checked on several threads, and followed here in order again.
+/// Batches are read, and their signatures checked, on several threads; here they are judged and followed in their order.
 fn follow_side_by_side(
     source: &mut Source<impl Read>,
     audit: &mut Audit,
@@ -135,8 +131,8 @@ fn follow_side_by_side(
 ) -> Result<(), Stopped> {
     let in_flight_max = threads.saturating_mul(BATCHES_A_THREAD).max(1);
     thread::scope(|scope| {
-        let (to_check, waiting) = mpsc::sync_channel::<(u64, Judged)>(in_flight_max);
-        let (done, checked) = mpsc::sync_channel::<(u64, Checked)>(in_flight_max);
+        let (to_check, waiting) = mpsc::sync_channel::<(u64, Batch)>(in_flight_max);
+        let (done, checked) = mpsc::sync_channel::<(u64, ReadBatch)>(in_flight_max);
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..threads {
             let (waiting, done) = (Arc::clone(&waiting), done.clone());
@@ -148,46 +144,48 @@ fn follow_side_by_side(
         while !is_at_end || inbox.next < sent {
             let in_flight = usize::try_from(sent.saturating_sub(inbox.next)).unwrap_or(usize::MAX);
             if !is_at_end && in_flight < in_flight_max {
-                let (elements, why) = source.elements(audit.elements(), BATCH_ELEMENTS);
-                (is_at_end, stopped) = (elements.len() < BATCH_ELEMENTS, why);
-                if to_check.send((sent, audit.judge(elements))).is_err() {
+                let (items, why) = source.items(BATCH_ELEMENTS);
+                (is_at_end, stopped) = (items.len() < BATCH_ELEMENTS, why);
+                if to_check.send((sent, Batch::new(audit.elements(), items))).is_err() {
                     break;
                 }
                 sent = sent.saturating_add(1);
                 continue;
             }
             let Some(batch) = inbox.take() else { break };
-            batch.shown().for_each(|shown| witness.looks(shown));
-            let followed = audit.follow(batch);
+            let (checked, why) = audit.judge(batch);
+            checked.shown().for_each(|shown| witness.looks(shown));
+            let followed = audit.follow(checked);
             witness.followed(followed.as_ref().copied());
             followed.map_err(refuted)?;
+            why.map_or(Ok(()), |violation| Err(unreadable(violation)))?;
         }
         stopped.map_or(Ok(()), Err)
     })
 }
 
-fn check_batches(waiting: &Mutex<Receiver<(u64, Judged)>>, done: &SyncSender<(u64, Checked)>) {
+fn check_batches(waiting: &Mutex<Receiver<(u64, Batch)>>, done: &SyncSender<(u64, ReadBatch)>) {
     loop {
         let next = match waiting.lock() {
             Ok(waiting) => waiting.recv(),
             Err(_) => return,
         };
-        let Ok((number, judged)) = next else { return };
-        if done.send((number, judged.check())).is_err() {
+        let Ok((number, batch)) = next else { return };
+        if done.send((number, batch.read())).is_err() {
             return;
         }
     }
 }
 
-/// Checked batches, put in order again.
+/// Batches that were read, put in order again.
 struct Inbox {
-    checked: Receiver<(u64, Checked)>,
-    early: BTreeMap<u64, Checked>,
+    checked: Receiver<(u64, ReadBatch)>,
+    early: BTreeMap<u64, ReadBatch>,
     next: u64,
 }
 
 impl Inbox {
-    fn take(&mut self) -> Option<Checked> {
+    fn take(&mut self) -> Option<ReadBatch> {
         loop {
             if let Some(batch) = self.early.remove(&self.next) {
                 self.next = self.next.saturating_add(1);

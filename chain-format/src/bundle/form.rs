@@ -1,6 +1,7 @@
 //! The form of a bundle: a head, and the elements of its claim, each an item of a CBOR sequence (RFC 8742).
 
 use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
 
 use crate::account::AccountState;
 use crate::cbor::{self, DecodeError, DecodeReason};
@@ -134,22 +135,22 @@ pub struct Anchor {
     pub before_waiting: Digest,
 }
 
-/// What comes after the head: one element of a lineage, of a block or of the whole ledger.
+/// What comes after the head: one element of a lineage, of a block or of the whole ledger. It has its entry's bytes, or borrows them.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 #[cbor(flat)]
-pub enum Element {
+pub enum Element<B = ByteVec> {
     /// A listing that what follows needs.
     #[n(0)]
-    Listing(#[n(0)] ByteVec),
+    Listing(#[n(0)] B),
     /// An entry that gave credits which follow.
     #[n(1)]
-    Source(#[n(0)] ByteVec),
+    Source(#[n(0)] B),
     /// The opening, a chain, or a servicing record.
     #[n(2)]
-    Entry(#[n(0)] ByteVec),
+    Entry(#[n(0)] B),
     /// A settlement of the position that the element before left.
     #[n(3)]
-    Settlement(#[n(0)] ByteVec),
+    Settlement(#[n(0)] B),
     /// A credit that waits in the inbox.
     #[n(4)]
     Waiting(#[n(0)] Credit),
@@ -158,7 +159,7 @@ pub enum Element {
     Block(#[n(0)] Header, #[n(1)] u32),
     /// An entry of the block.
     #[n(6)]
-    InBlock(#[n(0)] ByteVec),
+    InBlock(#[n(0)] B),
     /// What an account holds in the end.
     #[n(7)]
     Account(#[n(0)] AccountState),
@@ -226,8 +227,11 @@ impl Elements {
     ///
     /// # Errors
     /// Not the one encoding, too large, or not one that the claim has.
-    pub fn decode(self, bytes: &[u8]) -> Result<Element, Violation> {
-        let element = Element::decode(bytes)?;
+    pub fn decode<'b, B>(self, bytes: &'b [u8]) -> Result<Element<B>, Violation>
+    where
+        B: Encode<()> + Decode<'b, ()>,
+    {
+        let element = read_element(bytes)?;
         let (belongs, expected) = match (self, &element) {
             (Self::None, _) => (false, "nothing after the head of such a claim"),
             (
@@ -256,8 +260,12 @@ impl Element {
     /// # Errors
     /// Not the one encoding, or too large.
     pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
-        Ok(cbor::decode_record(bytes, "bundle element", BUNDLE_ELEMENT_BYTES_MAX)?)
+        read_element(bytes)
     }
+}
+
+fn read_element<'b, B: Encode<()> + Decode<'b, ()>>(bytes: &'b [u8]) -> Result<Element<B>, Violation> {
+    Ok(cbor::decode_record(bytes, "bundle element", BUNDLE_ELEMENT_BYTES_MAX)?)
 }
 
 impl Holding {

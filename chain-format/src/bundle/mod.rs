@@ -5,7 +5,7 @@
 //! `spec/bundle.md`. A lineage is read element by element, so that what is kept does not grow with it:
 //!
 //! ```text
-//! Items (bytes → items) → Audit::begin (the head) → Audit::judge → Judged::check → Audit::follow → … → Audit::finish
+//! Items (bytes → items) → Audit::begin (the head) → Batch::read → Audit::judge → Audit::follow → … → Audit::finish
 //! ```
 
 mod credits;
@@ -34,7 +34,7 @@ use lineage::Derivation;
 pub use lineage::Derived;
 pub use listings::{NeededListing, listings_needed};
 use read::Reader;
-pub use read::{Checked, Judged, Shown};
+pub use read::{Batch, Checked, ReadBatch, Shown};
 pub use replay::Replayed;
 use replay::{BlockReader, Replay, WholeBlock};
 pub use write::{Arrangement, Records};
@@ -118,17 +118,17 @@ pub fn verify(bytes: &[u8], genesis: &GenesisFile) -> Verdict {
     let kinds = audit.elements();
     loop {
         // What cannot be read comes after what was read before it.
-        let (mut elements, mut unreadable) = (Vec::new(), None);
-        while elements.len() < BATCH_ELEMENTS && unreadable.is_none() {
-            match next().and_then(|item| item.map(|item| kinds.decode(&item)).transpose()) {
-                Ok(Some(element)) => elements.push(element),
+        let (mut items, mut unfit) = (Vec::with_capacity(BATCH_ELEMENTS), None);
+        while items.len() < BATCH_ELEMENTS && unfit.is_none() {
+            match next() {
+                Ok(Some(item)) => items.push(item),
                 Ok(None) => break,
-                Err(violation) => unreadable = Some(violation),
+                Err(violation) => unfit = Some(violation),
             }
         }
-        let is_last = elements.len() < BATCH_ELEMENTS;
-        let checked = audit.judge(elements).check();
-        match (audit.follow(checked), unreadable) {
+        let is_last = items.len() < BATCH_ELEMENTS;
+        let (checked, unreadable) = audit.judge(Batch::new(kinds, items).read());
+        match (audit.follow(checked), unreadable.or(unfit)) {
             (Err(violation), _) => return Verdict::Refuted(violation),
             (Ok(()), Some(violation)) => return Verdict::Unreadable(violation),
             (Ok(()), None) if is_last => break,
@@ -187,15 +187,18 @@ impl Audit {
         }
     }
 
-    /// Judges the elements that come next, each one of [`Self::elements`], but not their signatures. What is wrong with one of them,
-    /// [`Self::follow`] says, in their order.
-    pub fn judge(&mut self, elements: Vec<Element>) -> Judged {
-        match &mut self.claim {
-            Claimed::Lineage(lineage, _) => lineage.0.judge(elements),
-            Claimed::Block(block) => block.0.judge(elements),
-            Claimed::Ledger(ledger) => ledger.0.judge(elements),
-            Claimed::Other(_) => Judged::default(),
-        }
+    /// Judges the elements that come next. What is wrong with one of them, [`Self::follow`] says, in their order. Beside them comes why
+    /// there is none more, where the next can't be read.
+    pub fn judge(&mut self, read: ReadBatch) -> (Checked, Option<Violation>) {
+        let ReadBatch { steps, unreadable } = read;
+        let steps = steps.into_iter();
+        let steps = match &mut self.claim {
+            Claimed::Lineage(lineage, _) => steps.map(|step| lineage.0.judge(step)).collect(),
+            Claimed::Block(block) => steps.map(|step| block.0.judge(step)).collect(),
+            Claimed::Ledger(ledger) => steps.map(|step| ledger.0.judge(step)).collect(),
+            Claimed::Other(_) => Vec::new(),
+        };
+        (Checked { steps }, unreadable)
     }
 
     /// Follows elements that were judged and checked, in the order in which they were judged.

@@ -1,18 +1,18 @@
-//! The elements of a bundle on their way: each entry judged by the registry under which it was committed, then all signatures in one
-//! batch.
+//! The elements of a bundle on their way: read, with all their signatures checked in one batch, then each entry judged by the registry
+//! under which it was committed.
 
-use minicbor::bytes::ByteVec;
+use minicbor::bytes::ByteSlice;
 
-use super::form::Element;
+use super::form::{Element, Elements};
 use crate::account::AccountState;
 use crate::chain::Entry;
 use crate::endorsement::Credit;
-use crate::error::Violation;
+use crate::error::{Rule, Violation};
 use crate::hash::AccountId;
 use crate::header::Header;
 use crate::position::Position;
 use crate::registry::Registry;
-use crate::validate::{Unsigned, VerifiedEntry, verify_signatures};
+use crate::validate::{SignatureChecks, Unjudged, VerifiedEntry};
 
 /// What an entry is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +41,19 @@ pub(super) struct Reader {
     pub signatures: u64,
 }
 
-/// Elements whose rules are judged, but not their signatures.
-#[derive(Debug, Default)]
-pub struct Judged {
-    steps: Vec<Step<()>>,
-    entries: Vec<Result<Unsigned, Violation>>,
+/// Elements as they stand in the file.
+#[derive(Debug)]
+pub struct Batch {
+    kinds: Elements,
+    items: Vec<Vec<u8>>,
+}
+
+/// Elements that are read and whose signatures are checked, but no other rule yet.
+#[derive(Debug)]
+pub struct ReadBatch {
+    pub(super) steps: Vec<Step<Result<Unjudged, Violation>>>,
+    /// Why there is none more: the next can't be read.
+    pub(super) unreadable: Option<Violation>,
 }
 
 /// Elements of which all is judged that can be by themselves.
@@ -105,31 +113,62 @@ pub(super) enum Step<T> {
     Position(AccountId, Position),
 }
 
-impl Judged {
-    /// One more element, which is no entry.
-    pub(super) fn push(&mut self, step: Step<()>) {
-        self.steps.push(step);
+impl<T> Step<T> {
+    /// The same element with something else of its entry.
+    pub(super) fn map<U>(self, entry: impl FnOnce(Part, T) -> U) -> Step<U> {
+        match self {
+            Self::Entry(part, one) => Step::Entry(part, entry(part, one)),
+            Self::Waiting(credit) => Step::Waiting(credit),
+            Self::Block(header, count) => Step::Block(header, count),
+            Self::Account(state) => Step::Account(state),
+            Self::Position(key, position) => Step::Position(key, position),
+        }
+    }
+}
+
+impl Batch {
+    /// Items that stand one after the other, each of which must be one of a claim's elements.
+    pub fn new(kinds: Elements, items: Vec<Vec<u8>>) -> Self {
+        Self { kinds, items }
     }
 
-    /// One more entry.
-    pub(super) fn push_entry(&mut self, part: Part, judged: Result<Unsigned, Violation>) {
-        self.steps.push(Step::Entry(part, ()));
-        self.entries.push(judged);
-    }
-
-    /// Checks all signatures in one batch. It needs nothing else, so several batches can be checked side by side.
+    /// Reads the elements, and checks all signatures in one batch. It needs nothing else, so several batches can be read side by side.
     #[must_use]
-    pub fn check(self) -> Checked {
-        let mut verdicts = verify_signatures(self.entries).into_iter();
-        let steps = self.steps.into_iter().filter_map(|step| match step {
-            Step::Entry(part, ()) => verdicts.next().map(|verdict| Step::Entry(part, verdict)),
-            Step::Waiting(credit) => Some(Step::Waiting(credit)),
-            Step::Block(header, count) => Some(Step::Block(header, count)),
-            Step::Account(state) => Some(Step::Account(state)),
-            Step::Position(key, position) => Some(Step::Position(key, position)),
-        });
-        Checked { steps: steps.collect() }
+    pub fn read(self) -> ReadBatch {
+        let (mut steps, mut checks, mut unreadable) = (Vec::new(), SignatureChecks::default(), None);
+        for item in self.items {
+            let element: Element<&ByteSlice> = match self.kinds.decode(&item) {
+                Ok(element) => element,
+                Err(violation) => {
+                    unreadable = Some(violation);
+                    break;
+                }
+            };
+            let (step, bytes) = match element {
+                Element::Listing(bytes) => (Step::Entry(Part::Listing, ()), Some(bytes)),
+                Element::Source(bytes) => (Step::Entry(Part::Source, ()), Some(bytes)),
+                Element::Entry(bytes) => (Step::Entry(Part::Entry, ()), Some(bytes)),
+                Element::Settlement(bytes) => (Step::Entry(Part::Settlement, ()), Some(bytes)),
+                Element::InBlock(bytes) => (Step::Entry(Part::InBlock, ()), Some(bytes)),
+                Element::Waiting(credit) => (Step::Waiting(credit), None),
+                Element::Block(header, count) => (Step::Block(header, count), None),
+                Element::Account(state) => (Step::Account(state), None),
+                Element::Position(key, position) => (Step::Position(key, position), None),
+            };
+            steps.push(step);
+            if let Some(bytes) = bytes {
+                checks.add(Entry::decode(bytes));
+            }
+        }
+        let mut entries = checks.finish();
+        let steps = steps.into_iter().map(|step| step.map(|_, ()| entries.next().unwrap_or_else(|| Err(unread()))));
+        ReadBatch { steps: steps.collect(), unreadable }
     }
+}
+
+/// Every entry comes back from its checks, so this is met nowhere.
+fn unread() -> Violation {
+    Violation::new(Rule::Signature, "entry", "one that was checked", "none")
 }
 
 impl Reader {
@@ -138,30 +177,13 @@ impl Reader {
         Self { registries, base, since: base, since_run: base, first_run: None, began: false, signatures: 0 }
     }
 
-    /// Judges elements in their order.
-    pub(super) fn judge(&mut self, elements: Vec<Element>) -> Judged {
-        let mut judged = Judged { steps: Vec::with_capacity(elements.len()), entries: Vec::new() };
-        for element in elements {
-            let (part, bytes) = match element {
-                Element::Listing(bytes) => (Part::Listing, bytes),
-                Element::Source(bytes) => (Part::Source, bytes),
-                Element::Entry(bytes) => (Part::Entry, bytes),
-                Element::Settlement(bytes) => (Part::Settlement, bytes),
-                Element::Waiting(credit) => {
-                    judged.push(Step::Waiting(credit));
-                    continue;
-                }
-                Element::Block(..) | Element::InBlock(_) | Element::Account(_) | Element::Position(..) => continue,
-            };
-            judged.push_entry(part, self.entry(part, &bytes));
-        }
-        judged
+    /// Judges the next element.
+    pub(super) fn judge(&mut self, step: Step<Result<Unjudged, Violation>>) -> Step<Result<VerifiedEntry, Violation>> {
+        step.map(|part, entry| self.entry(part, entry?))
     }
 
-    fn entry(&mut self, part: Part, bytes: &ByteVec) -> Result<Unsigned, Violation> {
-        let entry = Entry::decode(bytes)?;
-        self.signatures = self.signatures.saturating_add(entry.signers().len() as u64);
-        let since = match (part, &entry) {
+    fn entry(&mut self, part: Part, entry: Unjudged) -> Result<VerifiedEntry, Violation> {
+        let since = match (part, entry.entry()) {
             (Part::Listing | Part::Source | Part::InBlock, _) => 0,
             (Part::Entry, _) => self.since,
             (Part::Settlement, Entry::Settlement(settlement)) if !self.began => {
@@ -171,12 +193,14 @@ impl Reader {
             }
             (Part::Settlement, _) => self.since_run,
         };
-        let (judged, at) = Unsigned::judge_by_first(entry, &self.registries, since);
+        let (judged, at) = entry.judge_by_first(&self.registries, since);
         match part {
             Part::Listing | Part::Source | Part::InBlock => {}
             Part::Entry => (self.since, self.since_run, self.began) = (at, at, true),
             Part::Settlement => self.since_run = at,
         }
-        judged
+        let (verified, signatures) = judged?;
+        self.signatures = self.signatures.saturating_add(signatures);
+        Ok(verified)
     }
 }

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ProvedBlock;
-use super::form::Element;
 use super::lineage::same_account;
-use super::read::{Checked, Judged, Part, Step};
+use super::read::{Checked, Step};
 use crate::account::AccountState;
 use crate::amount::Amount;
-use crate::chain::{Entry, EntryKind};
+use crate::chain::EntryKind;
 use crate::error::{Rule, Violation, ensure, same};
 use crate::genesis::GenesisFile;
 use crate::hash::{AccountId, Digest, Link};
@@ -22,7 +21,7 @@ use crate::lineage::Listed;
 use crate::position::Position;
 use crate::registry::Registry;
 use crate::trust::Trust;
-use crate::validate::{Unsigned, VerifiedEntry};
+use crate::validate::{Unjudged, VerifiedEntry};
 
 /// Judges the entries of blocks, each by the registry of its height, and counts signatures.
 #[derive(Debug)]
@@ -39,32 +38,16 @@ impl BlockReader {
         Self { trust, height, signatures: 0 }
     }
 
-    /// Judges elements in their order.
-    pub(super) fn judge(&mut self, elements: Vec<Element>) -> Judged {
-        let mut judged = Judged::default();
-        for element in elements {
-            match element {
-                Element::Block(header, count) => {
-                    self.height = header.height;
-                    judged.push(Step::Block(header, count));
-                }
-                Element::InBlock(bytes) => judged.push_entry(Part::InBlock, self.entry(&bytes)),
-                Element::Account(state) => judged.push(Step::Account(state)),
-                Element::Position(key, position) => judged.push(Step::Position(key, position)),
-                Element::Listing(_)
-                | Element::Source(_)
-                | Element::Entry(_)
-                | Element::Settlement(_)
-                | Element::Waiting(_) => {}
-            }
+    /// Judges the next element.
+    pub(super) fn judge(&mut self, step: Step<Result<Unjudged, Violation>>) -> Step<Result<VerifiedEntry, Violation>> {
+        if let Step::Block(header, _) = &step {
+            self.height = header.height;
         }
-        judged
-    }
-
-    fn entry(&mut self, bytes: &[u8]) -> Result<Unsigned, Violation> {
-        let entry = Entry::decode(bytes)?;
-        self.signatures = self.signatures.saturating_add(entry.signers().len() as u64);
-        Unsigned::judge(entry, self.trust.at(self.height))
+        step.map(|_, entry| {
+            let (verified, signatures) = entry?.judge(self.trust.at(self.height))?;
+            self.signatures = self.signatures.saturating_add(signatures);
+            Ok(verified)
+        })
     }
 }
 

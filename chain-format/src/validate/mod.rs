@@ -16,13 +16,15 @@ mod reward;
 mod servicing;
 mod settlement;
 
+use std::fmt;
+
 use crate::announcement::Announcement;
 use crate::chain::{Chain, Entry, Service};
 use crate::endorsement::Endorsement;
 use crate::error::{Rule, Violation, ensure, same};
 use crate::hash::Link;
 use crate::instruction::Instruction;
-use crate::keys::{self, SignatureCheck};
+use crate::keys::{self, SignatureBatch, SignatureCheck};
 use crate::member::Role;
 use crate::promotion::Promotion;
 use crate::record::{Record, Signed};
@@ -66,63 +68,95 @@ pub fn verify_entries(entries: Vec<Entry>, registry: &Registry) -> Vec<Result<Ve
     verify_each(entries.into_iter().map(|entry| (entry, registry)).collect())
 }
 
-/// The same, each entry under a registry of its own.
+/// The same, each entry under a registry of its own. The signatures of an entry that breaks another rule are not checked.
 pub fn verify_each(entries: Vec<(Entry, &Registry)>) -> Vec<Result<VerifiedEntry, Violation>> {
-    verify_signatures(entries.into_iter().map(|(entry, registry)| Unsigned::judge(entry, registry)).collect())
-}
-
-/// An entry whose rules hold, but for its signatures, which nobody has checked yet.
-#[derive(Debug, Clone)]
-pub(crate) struct Unsigned {
-    entry: Entry,
-    epoch: u64,
-}
-
-impl Unsigned {
-    /// Requires every rule but the signatures.
-    pub(crate) fn judge(entry: Entry, registry: &Registry) -> Result<Self, Violation> {
-        rules_hold(&entry, registry).map(|()| Self { entry, epoch: registry.epoch() })
-    }
-
-    /// Judges by the first of several registries, from a place on, under which the rules hold, and returns its place; where there is none,
-    /// by the last, which then says why.
-    pub(crate) fn judge_by_first(
-        entry: Entry,
-        registries: &[Registry],
-        since: usize,
-    ) -> (Result<Self, Violation>, usize) {
-        let mut broken = Violation::new(Rule::Member, "registry", "one that was in force", "none");
-        let last = registries.len().saturating_sub(1);
-        for (at, registry) in registries.iter().enumerate().skip(since.min(last)) {
-            match rules_hold(&entry, registry) {
-                Ok(()) => return (Ok(Self { entry, epoch: registry.epoch() }), at),
-                Err(violation) => broken = violation,
-            }
-        }
-        (Err(broken), last)
-    }
-}
-
-/// Checks the signatures of entries in one batch. A verdict that is there already stays.
-pub(crate) fn verify_signatures(judged: Vec<Result<Unsigned, Violation>>) -> Vec<Result<VerifiedEntry, Violation>> {
-    let mut checks: Vec<SignatureCheck> = Vec::with_capacity(judged.len().saturating_mul(3));
-    let counted: Vec<usize> = judged
-        .iter()
-        .map(|unsigned| {
-            let own = unsigned.as_ref().map_or_else(|_| Vec::new(), |unsigned| signature_checks(&unsigned.entry));
-            let count = own.len();
-            checks.extend(own);
-            count
-        })
-        .collect();
-    let mut verdicts = keys::verify_batch(&checks).into_iter();
-    let verified = judged.into_iter().zip(counted).map(|(unsigned, count)| {
-        let own: Vec<_> = verdicts.by_ref().take(count).collect();
-        let Unsigned { entry, epoch } = unsigned?;
-        signatures_hold(&entry, &own)?;
+    let judge = |(entry, registry): (Entry, &Registry)| {
+        rules_hold(&entry, registry)?;
+        Ok((entry, registry.epoch()))
+    };
+    let judged: Vec<Result<(Entry, u64), Violation>> = entries.into_iter().map(judge).collect();
+    let mut batch = SignatureBatch::default();
+    judged.iter().flatten().for_each(|(entry, _)| add_signatures(entry, &mut batch));
+    let mut verdicts = batch.verify().into_iter();
+    let verified = judged.into_iter().map(|judged| {
+        let (entry, epoch) = judged?;
+        signatures_hold(&entry, &mut verdicts)?;
         Ok(VerifiedEntry { id: entry.id(), entry, epoch })
     });
     verified.collect()
+}
+
+/// An entry whose signatures are checked, but no other rule yet.
+#[derive(Debug)]
+pub(crate) struct Unjudged {
+    entry: Entry,
+    /// How many signatures it has, where all of them hold.
+    signatures: Result<u64, Violation>,
+}
+
+impl Unjudged {
+    /// The entry.
+    pub(crate) fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Requires every rule under a registry, the signatures last. Tells how many they are.
+    pub(crate) fn judge(self, registry: &Registry) -> Result<(VerifiedEntry, u64), Violation> {
+        let Self { entry, signatures } = self;
+        rules_hold(&entry, registry)?;
+        let count = signatures?;
+        Ok((VerifiedEntry { id: entry.id(), entry, epoch: registry.epoch() }, count))
+    }
+
+    /// Judges by the first of several registries, from a place on, under which the rules hold, and returns its place; where there is none,
+    /// by the last, which then says why. The signatures come last.
+    pub(crate) fn judge_by_first(
+        self,
+        registries: &[Registry],
+        since: usize,
+    ) -> (Result<(VerifiedEntry, u64), Violation>, usize) {
+        let Self { entry, signatures } = self;
+        let mut broken = None;
+        let last = registries.len().saturating_sub(1);
+        for (at, registry) in registries.iter().enumerate().skip(since.min(last)) {
+            match rules_hold(&entry, registry) {
+                Ok(()) => {
+                    let verified = |count| (VerifiedEntry { id: entry.id(), entry, epoch: registry.epoch() }, count);
+                    return (signatures.map(verified), at);
+                }
+                Err(violation) => broken = Some(violation),
+            }
+        }
+        let none = || Violation::new(Rule::Member, "registry", "one that was in force", "none");
+        (Err(broken.unwrap_or_else(none)), last)
+    }
+}
+
+/// Checks the signatures of entries that come one after the other, all in one batch.
+#[derive(Debug, Default)]
+pub(crate) struct SignatureChecks {
+    entries: Vec<Result<Entry, Violation>>,
+    batch: SignatureBatch,
+}
+
+impl SignatureChecks {
+    /// The next entry, where it could be read.
+    pub(crate) fn add(&mut self, entry: Result<Entry, Violation>) {
+        if let Ok(entry) = &entry {
+            add_signatures(entry, &mut self.batch);
+        }
+        self.entries.push(entry);
+    }
+
+    /// The entries in their order. What could not be read stays so.
+    pub(crate) fn finish(self) -> impl Iterator<Item = Result<Unjudged, Violation>> {
+        let mut verdicts = self.batch.verify().into_iter();
+        self.entries.into_iter().map(move |entry| {
+            let entry = entry?;
+            let signatures = signatures_hold(&entry, &mut verdicts);
+            Ok(Unjudged { entry, signatures })
+        })
+    }
 }
 
 /// Verifies one entry.
@@ -260,30 +294,40 @@ pub fn rules_hold(entry: &Entry, registry: &Registry) -> Result<(), Violation> {
     }
 }
 
-fn signature_checks(entry: &Entry) -> Vec<SignatureCheck> {
+fn add_signatures(entry: &Entry, batch: &mut SignatureBatch) {
     match entry {
-        Entry::Chain(chain) => vec![
-            chain.request.signature_check(),
-            chain.endorsement.signature_check(),
-            chain.execution.signature_check(),
-        ],
-        Entry::Opening(opening) => vec![opening.signature_check()],
-        Entry::Issuance(issuance) => vec![issuance.signature_check()],
-        Entry::Listing(listing) => vec![listing.signature_check()],
+        Entry::Chain(chain) => {
+            let Chain { request, endorsement, execution } = chain.as_ref();
+            request.add_signature(batch);
+            endorsement.add_signature(batch);
+            execution.add_signature(batch);
+        }
+        Entry::Opening(opening) => opening.add_signature(batch),
+        Entry::Issuance(issuance) => issuance.add_signature(batch),
+        Entry::Listing(listing) => listing.add_signature(batch),
         Entry::Servicing(service) => {
             let Service { instruction, servicing } = service.as_ref();
-            instruction.iter().map(Signed::signature_check).chain([servicing.signature_check()]).collect()
+            instruction.iter().for_each(|instruction| instruction.add_signature(batch));
+            servicing.add_signature(batch);
         }
-        Entry::Settlement(settlement) => vec![settlement.signature_check()],
-        Entry::Governance(governance) => governance.signature_checks(),
+        Entry::Settlement(settlement) => settlement.add_signature(batch),
+        Entry::Governance(governance) => governance.signature_checks().iter().for_each(|check| batch.add(check)),
     }
 }
 
-fn signatures_hold(entry: &Entry, verdicts: &[Result<(), keys::KeyError>]) -> Result<(), Violation> {
-    if let Entry::Governance(governance) = entry {
-        let mut signed = governance.signers().zip(verdicts);
-        return signed.try_for_each(|(key, verdict)| signature_holds(&format!("governance.{key}"), *verdict));
-    }
+/// Takes the verdicts on an entry's signatures from those on a batch, and tells how many they are where all of them hold.
+fn signatures_hold(
+    entry: &Entry,
+    verdicts: &mut impl Iterator<Item = Result<(), keys::KeyError>>,
+) -> Result<u64, Violation> {
+    let (mut count, mut held) = (0_u64, Ok(()));
+    let mut next = |stage: fmt::Arguments<'_>| {
+        count = count.saturating_add(1);
+        let verdict = verdicts.next().unwrap_or(Err(keys::KeyError::BadSignature));
+        if held.is_ok() {
+            held = signature_holds(stage, verdict);
+        }
+    };
     let stages: &[&str] = match entry {
         Entry::Chain(_) => &["request", "endorsement", "execution"],
         Entry::Opening(_) => &["opening"],
@@ -292,12 +336,16 @@ fn signatures_hold(entry: &Entry, verdicts: &[Result<(), keys::KeyError>]) -> Re
         Entry::Servicing(service) if service.instruction.is_some() => &["instruction", "servicing"],
         Entry::Servicing(_) => &["servicing"],
         Entry::Settlement(_) => &["settlement"],
-        Entry::Governance(_) => &[],
+        Entry::Governance(governance) => {
+            governance.signers().for_each(|key| next(format_args!("governance.{key}")));
+            &[]
+        }
     };
-    stages.iter().zip(verdicts).try_for_each(|(stage, verdict)| signature_holds(stage, *verdict))
+    stages.iter().for_each(|stage| next(format_args!("{stage}")));
+    held.map(|()| count)
 }
 
-fn signature_holds(stage: &str, verdict: Result<(), keys::KeyError>) -> Result<(), Violation> {
+fn signature_holds(stage: impl fmt::Display, verdict: Result<(), keys::KeyError>) -> Result<(), Violation> {
     verdict.map_err(|e| {
         let field = format_args!("{stage}.signature");
         Violation::new(Rule::Signature, field, "a signature by the named key", e)
