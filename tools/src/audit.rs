@@ -20,6 +20,8 @@ use stemma_chain_format::genesis::GenesisFile;
 const READ_BYTES: usize = 1024 * 1024;
 /// Batches on their way for each thread that checks signatures.
 const BATCHES_A_THREAD: usize = 2;
+/// Elements of each of the first batches: fewer than of the others, so that a short bundle too is spread over the threads.
+const FIRST_BATCH_ELEMENTS: usize = 48;
 
 /// Who sees the steps of a verification: first what is looked at, then whether it holds.
 pub trait Witness {
@@ -144,8 +146,10 @@ fn follow_side_by_side(
         while !is_at_end || inbox.next < sent {
             let in_flight = usize::try_from(sent.saturating_sub(inbox.next)).unwrap_or(usize::MAX);
             if !is_at_end && in_flight < in_flight_max {
-                let (items, why) = source.items(BATCH_ELEMENTS);
-                (is_at_end, stopped) = (items.len() < BATCH_ELEMENTS, why);
+                let is_first = threads > 1 && sent < in_flight_max as u64;
+                let count = if is_first { FIRST_BATCH_ELEMENTS } else { BATCH_ELEMENTS };
+                let (items, why) = source.items(count);
+                (is_at_end, stopped) = (items.len() < count, why);
                 if to_check.send((sent, Batch::new(audit.elements(), items))).is_err() {
                     break;
                 }
