@@ -171,6 +171,25 @@ impl AccountState {
         }
     }
 
+    /// The same state with other holdings.
+    pub(crate) fn holding(&self, holdings: Holdings) -> Self {
+        Self {
+            account: self.account,
+            bank: self.bank.clone(),
+            key: self.key,
+            sequence: self.sequence,
+            head: self.head,
+            counter: self.counter,
+            holdings,
+            credits_received: self.credits_received,
+            credits_absorbed: self.credits_absorbed,
+            credits_digest: self.credits_digest,
+            status: self.status,
+            credit: self.credit.clone(),
+            positions: self.positions,
+        }
+    }
+
     /// Reads a leaf's value.
     ///
     /// # Errors

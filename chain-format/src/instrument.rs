@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use minicbor::decode::{Decoder, Error as CborError};
 use minicbor::encode::{Encoder, Write};
+use smol_str::SmolStr;
 
 use crate::hash::{AccountId, NetworkId};
 use crate::limits::INSTRUMENT_CODE_CHARS_MAX;
@@ -16,7 +16,7 @@ use crate::member::{MemberId, is_member_id};
 ///
 /// Its order is that of its CBOR encoding: shorter texts first, then bytewise.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct InstrumentId(Arc<str>);
+pub struct InstrumentId(SmolStr);
 
 /// A text that is no instrument id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,13 +73,13 @@ impl FromStr for InstrumentId {
         if !is_member_id(issuer) || !code_holds {
             return Err(error());
         }
-        Ok(Self(text.into()))
+        Ok(Self(SmolStr::new(text)))
     }
 }
 
 impl Ord for InstrumentId {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.0.len(), &self.0).cmp(&(other.0.len(), &other.0))
+        (self.0.len(), self.0.as_str()).cmp(&(other.0.len(), other.0.as_str()))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Validators call [`follow`], [`serve`] and [`settle`] when a block commits, banks before they sign, auditors for every entry of a
 //! bundle; so derivation in one go equals derivation step by step.
 
+use std::borrow::Cow;
+
 use crate::account::{AccountState, AccountStatus};
 use crate::amount::Amount;
 use crate::chain::{Chain, Service};
@@ -80,9 +82,8 @@ pub fn follow<'c>(
         sequence: chain.endorsement.record().sequence,
         head,
         counter: request.counter,
-        holdings: execution.holdings.clone(),
         credits_absorbed: state.credits_absorbed.saturating_add(absorbed),
-        ..state.clone()
+        ..state.holding(execution.holdings.clone())
     };
     let position = change.map(|change| {
         let after = change.after.map(|state| Position {
@@ -169,8 +170,7 @@ pub fn serve<'c>(
         head: service.servicing.link(),
         counter: instruction.map_or(state.counter, |instruction| instruction.record().counter),
         credits_absorbed: state.credits_absorbed.saturating_add(received),
-        holdings,
-        ..state.clone()
+        ..state.holding(holdings.into_owned())
     };
     perform(&mut next, act)?;
     let position = match act {
@@ -213,11 +213,11 @@ struct Step<'r> {
 
 impl Step<'_> {
     /// It stands on the account's head and absorbs the credits that wait; returns the holdings with them.
-    fn follows<'c>(
+    fn follows<'c, 's>(
         &self,
-        state: &AccountState,
+        state: &'s AccountState,
         mut inbox: impl Iterator<Item = &'c Credit>,
-    ) -> Result<Holdings, Violation> {
+    ) -> Result<Cow<'s, Holdings>, Violation> {
         let record = self.record;
         same(Rule::Account, format_args!("{record}.account"), &state.account, self.account)?;
         same(Rule::Account, format_args!("{record}.bank"), &state.bank, self.bank)?;
@@ -232,7 +232,10 @@ impl Step<'_> {
                 return Err(Violation::new(Rule::Credit, field, expected, describe(credit)));
             }
         }
-        absorbed_into(&state.holdings, self.absorbed)
+        if self.absorbed.is_empty() {
+            return Ok(Cow::Borrowed(&state.holdings));
+        }
+        absorbed_into(&state.holdings, self.absorbed).map(Cow::Owned)
     }
 }
 

@@ -66,8 +66,8 @@ impl Auditor<'_> {
         assert_eq!((&block["claim"], &block["height"]), (&"block".into(), &earlier.0.into()), "{block}");
 
         // What is not there is said, and leaves no file.
-        let beyond = (last + 1_000).to_string();
-        for what in [&["--ledger", "--height", &beyond][..], &["--block", &beyond], &["--entry", &account]] {
+        let (beyond, nothing) = ((last + 1_000).to_string(), "0".repeat(64));
+        for what in [&["--ledger", "--height", &beyond][..], &["--block", &beyond], &["--entry", &nothing]] {
             let file = self.file("beyond");
             let said = self.export(what, &file);
             assert_eq!((said.code, file.exists(), said.out.as_str()), (3, false, ""), "{what:?}: {said:?}");

@@ -1,5 +1,5 @@
-//! What verifying a lineage costs, as ratios: beyond its bare signatures on one core, on two cores against one, and from an anchor.
-//! Times are the smallest of several runs. `cargo bench -p stemma-tools --bench audit -- 100 10000` chooses the lengths.
+//! What verifying a lineage costs, as ratios: beyond its bare signatures on one core, on two cores against one, and from an anchor; and how
+//! much memory a process needs for it. Times are the smallest of several runs. `cargo bench -p stemma-tools --bench audit -- 100 10000` chooses the lengths.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,9 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::hint::black_box;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{Order, World};
@@ -26,6 +28,7 @@ use stemma_chain_format::bundle::{
 };
 use stemma_chain_format::chain::Entry;
 use stemma_chain_format::error::Violation;
+use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::hash::{AccountId, Link};
 use stemma_chain_format::keys::{self, SignatureCheck};
 use stemma_chain_format::request::Side;
@@ -33,6 +36,8 @@ use stemma_tools::audit::verify_stream;
 
 const LENGTHS: [usize; 3] = [100, 10_000, 100_000];
 const RUNS: usize = 3;
+/// The argument that makes this program the one whose memory is measured.
+const MEMORY: &str = "--memory";
 
 /// A world in which alice traded so often, and where she stood right before the last ten trades.
 fn traded(chains: usize) -> (World, World) {
@@ -117,7 +122,34 @@ fn smallest(run: impl Fn()) -> Duration {
     std::iter::repeat_n((), RUNS).map(timed).min().unwrap()
 }
 
+/// The most memory that a process of its own ever has while it verifies a file, in KiB.
+fn memory(bytes: &[u8], genesis: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["bundle", "genesis"].map(|name| folder.path().join(name));
+    std::fs::write(&files[0], bytes).unwrap();
+    std::fs::write(&files[1], genesis).unwrap();
+    let run = Command::new(std::env::current_exe().unwrap()).arg(MEMORY).args(&files).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    String::from_utf8(run.stdout).unwrap().trim().to_owned()
+}
+
+/// That process.
+fn verify_alone(bundle: &str, genesis: &str) {
+    let genesis = GenesisFile::decode(std::fs::read(genesis).unwrap()).unwrap();
+    let verdict = verify_stream(File::open(bundle).unwrap(), &genesis).unwrap();
+    assert!(matches!(verdict, Verdict::Verified(_)), "{verdict:?}");
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    println!("{}", peak.trim().trim_end_matches(" kB"));
+}
+
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, mode, bundle, genesis] = arguments.as_slice()
+        && mode == MEMORY
+    {
+        return verify_alone(bundle, genesis);
+    }
     let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let lengths = if asked.is_empty() { LENGTHS.to_vec() } else { asked };
     for chains in lengths {
@@ -142,5 +174,10 @@ fn main() {
         report("the bundle on one core, to its signatures", one, bare);
         report("on all cores, to one core", all, one);
         println!("  {:<48} {:>8}     {anchored:>10.1?}", "its last ten chains, from an anchor", "");
+        println!(
+            "  {:<48} {:>8} KiB",
+            "memory of a process that verifies its file",
+            memory(&bytes, world.file.bytes())
+        );
     }
 }

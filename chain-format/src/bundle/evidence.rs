@@ -52,8 +52,7 @@ pub(super) fn conflict(
     let first = &checkpoint.certificate.signatures;
     validators.retain(|v| signed.contains(&v.id) && first.iter().any(|s| s.validator == v.id));
     let both = validators.into_iter().map(|validator| (validator.id, validator.power)).collect();
-    let other = ProvedBlock { height: theirs.height, time_ms: theirs.time_ms, block: theirs.id(), power };
-    Ok(Conflict { other, both })
+    Ok(Conflict { other: ProvedBlock::of(other, power), both })
 }
 
 /// Requires that one bank signed two endorsements for one head of one account.

@@ -23,6 +23,7 @@ use crate::chain::Entry;
 use crate::error::{Rule, Violation, ensure, same};
 use crate::genesis::GenesisFile;
 use crate::hash::{AccountId, BlockId};
+use crate::member::MemberId;
 use crate::merkle;
 use crate::position::Position;
 use crate::registry::Registry;
@@ -89,6 +90,17 @@ pub struct ProvedBlock {
     pub block: BlockId,
     /// The voting power that signed it, and the total.
     pub power: (u64, u64),
+    /// Who signed it, in the order of their ids.
+    pub signers: Vec<MemberId>,
+}
+
+impl ProvedBlock {
+    /// A block whose certificate was verified, and the voting power that signed it, with the total.
+    fn of(certified: &CertifiedHeader, power: (u64, u64)) -> Self {
+        let CertifiedHeader { header, certificate } = certified;
+        let signers = certificate.signatures.iter().map(|signature| signature.validator.clone()).collect();
+        Self { height: header.height, time_ms: header.time_ms, block: header.id(), power, signers }
+    }
 }
 
 /// The verdict on a bundle.
@@ -321,9 +333,7 @@ fn trusted(head: &Head, genesis: &GenesisFile) -> Result<Trust, Violation> {
 }
 
 fn certified(trust: &Trust, header: &CertifiedHeader) -> Result<ProvedBlock, Violation> {
-    let power = trust.certify(header)?;
-    let header = &header.header;
-    Ok(ProvedBlock { height: header.height, time_ms: header.time_ms, block: header.id(), power })
+    Ok(ProvedBlock::of(header, trust.certify(header)?))
 }
 
 /// The registries that were in force up to a height, the genesis' first.

@@ -61,6 +61,7 @@ pub struct VerifiedReport {
     trust_steps: u64,
     power_signed: u64,
     power_total: u64,
+    block_signers: Vec<String>,
 }
 
 /// Names and values, for people.
@@ -79,6 +80,7 @@ impl VerifiedReport {
             trust_steps: *trust_steps,
             power_signed: checkpoint.power.0,
             power_total: checkpoint.power.1,
+            block_signers: checkpoint.signers.iter().map(ToString::to_string).collect(),
             ..Self::default()
         };
         let mut rows: Rows = vec![("Verdict", "verified: everything that the bundle claims is proved".to_owned())];
@@ -231,6 +233,7 @@ impl VerifiedReport {
         }
         rows.push(("Block", self.block.clone()));
         rows.push(("Height", format!("{}, {signed}", self.height)));
+        rows.push(("Signers", self.block_signers.join(", ")));
     }
 }
 
