@@ -28,12 +28,12 @@ use crate::output::{Output, pairs};
     stemma audit export --home nodes/auditor --ledger --out ledger.bundle"
 )]
 #[command(group = clap::ArgGroup::new("subject").required(true))]
-#[command(group = clap::ArgGroup::new("origin").required(true))]
+#[command(group = clap::ArgGroup::new("origin").required(true).multiple(true))]
 pub struct ExportArgs {
     /// Address of the node's HTTP API, such as http://127.0.0.1:8101
     #[arg(long, value_name = "URL", env = "STEMMA_NODE", group = "origin")]
     node: Option<String>,
-    /// The folder of a node that stands still
+    /// The folder of a node that stands still; comes before the address of one that runs
     #[arg(long, value_name = "DIR", group = "origin")]
     home: Option<PathBuf>,
     /// The binary stemma-node, where it is not beside this one
