@@ -60,6 +60,8 @@ class Replay:
         entry = Entry(data, place)
         validate_entry(entry, self.trust.at(self.header["height"]))
         self.entries.append(entry)
+        sized = sum(entry.stage_bytes for entry in self.entries)
+        need(sized <= STAGE_BYTES_MAX, "block", place, f"stages of at most {STAGE_BYTES_MAX} bytes in all", sized)
         self.left -= 1
         if not self.left:
             self.end_block(place)
@@ -74,8 +76,6 @@ class Replay:
         same("block", f"{place}.entries_root", header["entries_root"], entries_root(self.entries))
         most = registry.parameters["block_entries_max"]
         need(len(self.entries) <= most, "block", f"{place}.entries", f"at most {most}", len(self.entries))
-        sized = sum(entry.stage_bytes for entry in self.entries)
-        need(sized <= STAGE_BYTES_MAX, "block", f"{place}.entries", f"stages of at most {STAGE_BYTES_MAX} bytes", sized)
         for entry in self.entries:
             validate_rules(entry, ledger.registry)
             ledger = ledger.after(entry, header["time_ms"])

@@ -16,7 +16,7 @@ use crate::hash::{AccountId, Digest, Link};
 use crate::header::{Block, Header, entries_root};
 use crate::instrument::InstrumentId;
 use crate::ledger::Ledger;
-use crate::limits::BLOCK_ENTRIES_MAX;
+use crate::limits::{BLOCK_ENTRIES_MAX, BLOCK_STAGE_BYTES_MAX};
 use crate::lineage::Listed;
 use crate::position::Position;
 use crate::registry::Registry;
@@ -76,6 +76,8 @@ pub(super) struct Replay {
     /// The block whose entries come: its header, and how many are still to come.
     open: Option<(Header, u32)>,
     entries: Vec<Arc<VerifiedEntry>>,
+    /// The size of their stages.
+    stage_bytes: usize,
     counts: BTreeMap<EntryKind, u64>,
     accounts: u64,
     last_account: Option<AccountId>,
@@ -91,6 +93,7 @@ impl Replay {
             checkpoint,
             open: None,
             entries: Vec::new(),
+            stage_bytes: 0,
             counts: BTreeMap::new(),
             accounts: 0,
             last_account: None,
@@ -137,6 +140,7 @@ impl Replay {
         let fits = count as usize <= BLOCK_ENTRIES_MAX;
         ensure(fits, Rule::Block, format_args!("{place}.entries"), format_args!("at most {BLOCK_ENTRIES_MAX}"), count)?;
         self.entries.clear();
+        self.stage_bytes = 0;
         self.open = Some((header, count));
         self.end_block()
     }
@@ -148,7 +152,11 @@ impl Replay {
             return Err(Violation::new(Rule::Block, place, expected, "an entry of no block"));
         };
         *left = left.saturating_sub(1);
-        let entry = verdict.map_err(|v| v.within(place))?;
+        let entry = verdict.map_err(|v| v.within(&place))?;
+        // Before the block is whole, so that what is kept of one has a bound.
+        self.stage_bytes = self.stage_bytes.saturating_add(entry.entry().stage_bytes());
+        let expected = format_args!("stages of at most {BLOCK_STAGE_BYTES_MAX} bytes in all");
+        ensure(self.stage_bytes <= BLOCK_STAGE_BYTES_MAX, Rule::Block, &place, expected, self.stage_bytes)?;
         let count = self.counts.entry(entry.entry().kind()).or_default();
         *count = count.saturating_add(1);
         self.entries.push(Arc::new(entry));

@@ -155,24 +155,26 @@ impl Watch {
 
     fn two_answers(&mut self, chain: &Chain, at: &CertifiedHeader, trust: &[TrustStep]) -> Vec<Finding> {
         let (endorsement, execution) = (&chain.endorsement, &chain.execution);
-        let mut findings = Vec::new();
-        let parent = endorsement.record().parent;
-        if let Some(other) = self.endorsements.take(parent, endorsement) {
+        let (head, answered) = (endorsement.record().parent, execution.record().endorsement);
+        let endorsed = self.endorsements.take(head, endorsement);
+        let executed = self.executions.take(answered, execution);
+        let finding = |what: String, file: String, claim: Claim| {
+            let evidence = Bundle { head: self.head(at, trust, claim), elements: Vec::new() };
+            Finding { what, is_conflict: false, file, evidence }
+        };
+        let endorsed = endorsed.map(|other| {
             let (first, second) = in_order(other, (endorsement.link(), endorsement.bytes().to_vec()));
             let what = format!("{} signed two endorsements for one head", endorsement.record().bank);
-            let head = self.head(at, trust, Claim::Endorsements(first, second));
-            let file = format!("endorsements-{}.bundle", short(&parent.to_string()));
-            findings.push(Finding { what, is_conflict: false, file, evidence: Bundle { head, elements: Vec::new() } });
-        }
-        let parent = execution.record().endorsement;
-        if let Some(other) = self.executions.take(parent, execution) {
+            let file = format!("endorsements-{}.bundle", short(&head.to_string()));
+            finding(what, file, Claim::Endorsements(first, second))
+        });
+        let executed = executed.map(|other| {
             let (first, second) = in_order(other, (execution.link(), execution.bytes().to_vec()));
             let what = format!("{} signed two executions of one endorsement", execution.record().institution);
-            let head = self.head(at, trust, Claim::Executions(first, second));
-            let file = format!("executions-{}.bundle", short(&parent.to_string()));
-            findings.push(Finding { what, is_conflict: false, file, evidence: Bundle { head, elements: Vec::new() } });
-        }
-        findings
+            let file = format!("executions-{}.bundle", short(&answered.to_string()));
+            finding(what, file, Claim::Executions(first, second))
+        });
+        endorsed.into_iter().chain(executed).collect()
     }
 
     fn head(&self, checkpoint: &CertifiedHeader, trust: &[TrustStep], claim: Claim) -> Head {

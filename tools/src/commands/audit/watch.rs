@@ -237,16 +237,17 @@ impl Watching<'_> {
 
     /// Writes evidence, which must hold, into a file of its own.
     fn keep(&mut self, url: &str, height: u64, finding: Finding) -> Result<(), CliError> {
-        self.is_found = true;
         let Finding { what, file, evidence, .. } = finding;
         if !self.written.insert(file.clone()) {
             return Ok(());
         }
         let bytes = evidence.encode();
         if let Verdict::Refuted(violation) | Verdict::Unreadable(violation) = bundle::verify(&bytes, &self.genesis) {
-            let message = format!("{what}, but its evidence does not hold: {violation}");
-            return self.tell(&Event { node: Some(url), height: Some(height), ..Event::of("refuted", message) });
+            // Such as one record that was signed again.
+            self.output.detail(1, &format!("{url}: block {height}: {what}, which proves nothing: {violation}"));
+            return Ok(());
         }
+        self.is_found = true;
         let failed =
             |e: std::io::Error| CliError::files(format!("cannot make {}", self.evidence.display())).caused_by(&e);
         std::fs::create_dir_all(self.evidence).map_err(failed)?;
