@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -14,6 +15,7 @@ use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::hash::{AccountId, Link};
 use stemma_node_api::types::BundleClaim;
 use stemma_node_api::{ApiError, ErrorCode};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{Failure, Path, Query, Shared, accounts, blocks, id, not_found};
@@ -31,6 +33,8 @@ const BUNDLE_TYPE: &str = "application/cbor-seq";
 const PIECE_BYTES: usize = 256 * 1024;
 /// Pieces on their way to whoever reads them.
 const PIECES: usize = 4;
+/// Whoever does not take a piece for so long is left: others wait for the turn.
+const PIECE_TAKEN_MAX: Duration = Duration::from_secs(30);
 /// When to try again where the ledger is being replayed, in milliseconds.
 const RETRY_MS: u64 = 5_000;
 
@@ -144,21 +148,32 @@ pub(super) async fn of_ledger(
     let (store, genesis, turn) = (shared.store.clone(), shared.genesis_file()?, shared.replay_turn()?);
     let (pieces, sent) = mpsc::channel(PIECES);
     tokio::task::spawn_blocking(move || {
-        let mut to = Pieces { to: pieces, piece: Vec::with_capacity(PIECE_BYTES), _turn: turn };
-        if let Err(e) = write_ledger_bundle(&store, &genesis, height, &mut to, &mut |_, _| ()) {
+        let mut to = Pieces { runtime: Handle::current(), to: pieces, piece: Vec::new(), _turn: turn };
+        let written = write_ledger_bundle(&store, &genesis, height, &mut to, &mut |_, _| ());
+        if let Err(e) = written.and_then(|_| Ok(to.end()?)) {
             tracing::warn!("the ledger was not sent to its end: {}", chain(&e));
-            // The connection breaks, so that nobody takes what came for the whole.
-            let _gone = to.to.blocking_send(Err(io::Error::other(e)));
         }
     });
-    let body =
-        Body::from_stream(stream::unfold(sent, |mut sent| async { sent.recv().await.map(|piece| (piece, sent)) }));
-    Ok(([(CONTENT_TYPE, BUNDLE_TYPE)], body).into_response())
+    Ok(([(CONTENT_TYPE, BUNDLE_TYPE)], Body::from_stream(stream::unfold(Some(sent), next_piece))).into_response())
+}
+
+/// The next piece of what is written; an empty one ends it. Where none comes and that did not, the connection breaks, so that nobody takes
+/// what came for the whole.
+async fn next_piece(
+    sent: Option<mpsc::Receiver<Vec<u8>>>,
+) -> Option<(io::Result<Vec<u8>>, Option<mpsc::Receiver<Vec<u8>>>)> {
+    let mut sent = sent?;
+    match sent.recv().await {
+        Some(piece) if piece.is_empty() => None,
+        Some(piece) => Some((Ok(piece), Some(sent))),
+        None => Some((Err(io::ErrorKind::UnexpectedEof.into()), None)),
+    }
 }
 
 /// What is written goes to whoever reads it, piece by piece.
 struct Pieces {
-    to: mpsc::Sender<io::Result<Vec<u8>>>,
+    runtime: Handle,
+    to: mpsc::Sender<Vec<u8>>,
     piece: Vec<u8>,
     _turn: OwnedSemaphorePermit,
 }
@@ -173,8 +188,22 @@ impl Write for Pieces {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if self.piece.is_empty() { Ok(()) } else { self.send() }
+    }
+}
+
+impl Pieces {
+    /// All is written.
+    fn end(mut self) -> io::Result<()> {
+        self.flush()?;
+        self.send()
+    }
+
+    fn send(&mut self) -> io::Result<()> {
         let piece = std::mem::take(&mut self.piece);
-        self.to.blocking_send(Ok(piece)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+        let sent = self.runtime.block_on(tokio::time::timeout(PIECE_TAKEN_MAX, self.to.send(piece)));
+        let sent = sent.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+        sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
