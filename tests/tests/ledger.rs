@@ -7,7 +7,7 @@ use serde_json::Value;
 use stemma_tests::command::{Said, tool};
 use stemma_tests::customer::Customer;
 use stemma_tests::network::{AAPL, IBM, Network};
-use stemma_tests::python;
+use stemma_tests::proof::both_verify;
 
 struct Auditor<'n> {
     network: &'n Network,
@@ -33,14 +33,7 @@ impl Auditor<'_> {
         let file = self.file(name);
         let said = self.export(what, &file);
         assert_eq!(said.code, 0, "{said:?}");
-        let genesis = self.network.genesis_file();
-        let (bundle, shown) = (file.display().to_string(), genesis.display().to_string());
-        let said = tool(&["audit", "verify", &bundle, "--genesis", &shown, "--json"]);
-        assert_eq!(said.code, 0, "{name}: {said:?}");
-        if let Some(python) = python::find() {
-            assert_eq!(python::verify(&python, &file, &genesis), 0, "{name}");
-        }
-        said.json()
+        both_verify(self.network, &file)
     }
 
     /// Everything that there is to prove.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use stemma_tests::command::{Said, tool};
 use stemma_tests::liar::{Liar, forged};
 use stemma_tests::network::{AAPL, MEMBERS, Network};
-use stemma_tests::python;
+use stemma_tests::proof::both_verify;
 
 /// More than two thirds of the voting power.
 const GUILTY: [&str; 3] = ["bank-a", "bank-b", "broker-a"];
@@ -71,12 +71,7 @@ async fn a_lie_is_seen_and_kept() {
 
 /// Evidence proves the same to both implementations.
 fn must_prove(network: &Network, file: &Path, claim: &str, accused: &[&str]) {
-    let (bundle, genesis) = (file.display().to_string(), network.genesis_file());
-    let said = tool(&["audit", "verify", "--json", &bundle, "--genesis", &genesis.display().to_string()]);
-    let proved = said.json();
-    assert_eq!((said.code, &proved["verdict"], &proved["claim"]), (0, &"verified".into(), &claim.into()), "{said:?}");
-    assert_eq!(proved["accused"], serde_json::to_value(accused).unwrap(), "{said:?}");
-    if let Some(python) = python::find() {
-        assert_eq!(python::verify(&python, file, &genesis), 0, "{claim}");
-    }
+    let proved = both_verify(network, file);
+    assert_eq!((&proved["verdict"], &proved["claim"]), (&"verified".into(), &claim.into()), "{proved}");
+    assert_eq!(proved["accused"], serde_json::to_value(accused).unwrap(), "{proved}");
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tempfile::NamedTempFile;
 
 use crate::error::CliError;
 
@@ -101,38 +102,77 @@ pub fn read_token(path: &Path) -> Result<String, CliError> {
 /// # Errors
 /// It can't be written, or is there already and `force` is not given.
 pub fn write(path: &Path, bytes: &[u8], mode: u32, force: bool) -> Result<(), CliError> {
-    let failed = |error: &io::Error| CliError::files(format!("cannot write {}", path.display())).caused_by(error);
     if is_stream(path) {
         let mut stdout = io::stdout().lock();
-        return stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| failed(&error));
+        return stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| unwritten(path, &error));
     }
-    replace(path, bytes, mode, force).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists if !force => {
-            CliError::files(format!("{} exists and is not overwritten", path.display()))
-                .help("choose another file, or replace this one for good with --force")
-        }
-        _ => failed(&error),
-    })
+    let mut file = Unfinished::begin(path, mode)?;
+    file.file.write_all(bytes).map_err(|error| unwritten(path, &error))?;
+    file.finish(force).map(|_| ())
 }
 
-/// Writes beside the file, makes it durable, and renames.
-fn replace(path: &Path, bytes: &[u8], mode: u32, force: bool) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder)?;
-    let mut file =
-        tempfile::Builder::new().prefix(".stemma-").permissions(Permissions::from_mode(mode)).tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    if force {
-        file.persist(path)?;
-    } else {
-        file.persist_noclobber(path)?;
+fn unwritten(path: &Path, error: &io::Error) -> CliError {
+    CliError::files(format!("cannot write {}", path.display())).caused_by(error)
+}
+
+/// A file that is being written beside its place. Dropped before it is finished, it is gone.
+#[derive(Debug)]
+pub struct Unfinished<'p> {
+    path: &'p Path,
+    folder: &'p Path,
+    file: NamedTempFile,
+}
+
+impl<'p> Unfinished<'p> {
+    /// Begins a file, making its folder if need be.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub fn begin(path: &'p Path, mode: u32) -> Result<Self, CliError> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let made = fs::create_dir_all(folder).and_then(|()| {
+            let permissions = Permissions::from_mode(mode);
+            tempfile::Builder::new().prefix(".stemma-").permissions(permissions).tempfile_in(folder)
+        });
+        made.map(|file| Self { path, folder, file }).map_err(|error| unwritten(path, &error))
     }
-    // The new name is durable only when the folder is.
-    File::open(folder)?.sync_all()
+
+    /// Where it is written to.
+    pub fn file(&mut self) -> &mut impl Write {
+        &mut self.file
+    }
+
+    /// Makes it durable, and gives it its name. Returns its size in bytes.
+    ///
+    /// # Errors
+    /// That fails, or there is one of this name already and `force` is not given.
+    pub fn finish(self, force: bool) -> Result<u64, CliError> {
+        let path = self.path;
+        self.put_in_place(force).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists if !force => {
+                CliError::files(format!("{} exists and is not overwritten", path.display()))
+                    .help("choose another file, or replace this one for good with --force")
+            }
+            _ => unwritten(path, &error),
+        })
+    }
+
+    fn put_in_place(self, force: bool) -> io::Result<u64> {
+        let Self { path, folder, file } = self;
+        file.as_file().sync_all()?;
+        let bytes = file.as_file().metadata()?.len();
+        if force {
+            file.persist(path)?;
+        } else {
+            file.persist_noclobber(path)?;
+        }
+        // The new name is durable only when the folder is.
+        File::open(folder)?.sync_all()?;
+        Ok(bytes)
+    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,15 @@
 //! Evidence: what no honest member signs. It is proved like any claim, against the genesis alone.
 
-use std::collections::BTreeSet;
-
 use super::ProvedBlock;
 use crate::certificate::CertifiedHeader;
 use crate::endorsement::Endorsement;
 use crate::error::{Rule, Violation, ensure, same};
 use crate::execution::Execution;
 use crate::hash::{Link, NetworkId};
-use crate::keys;
 use crate::member::{MemberId, Role};
 use crate::record::{Record, Signed};
-use crate::registry::Validator;
 use crate::trust::Trust;
+use crate::validate;
 
 /// Two blocks that are final, and can't both be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,24 +32,17 @@ pub struct TwoAnswers {
 }
 
 /// Requires that another block is final as well, and can't be where the checkpoint is.
-pub(super) fn conflict(
-    trust: &Trust,
-    checkpoint: &CertifiedHeader,
-    other: &CertifiedHeader,
-) -> Result<Conflict, Violation> {
-    let power = trust.is_final(other)?;
-    let (ours, theirs) = (&checkpoint.header, &other.header);
-    let is_fork = theirs.height == ours.height && theirs.id() != ours.id();
-    let is_on_fork = Some(theirs.height) == ours.height.checked_add(1) && theirs.parent != ours.id();
-    let expected = format!("another block of height {}, or one above it with another parent", ours.height);
-    let found = format!("block {} of height {}", theirs.id(), theirs.height);
+pub(super) fn conflict(trust: &Trust, ours: &ProvedBlock, other: &CertifiedHeader) -> Result<Conflict, Violation> {
+    let theirs = ProvedBlock::of(other, trust.is_final(other)?);
+    let is_fork = theirs.height == ours.height && theirs.block != ours.block;
+    let is_on_fork = Some(theirs.height) == ours.height.checked_add(1) && other.header.parent != ours.block;
+    let expected = format_args!("another block of height {}, or one above it with another parent", ours.height);
+    let found = format_args!("block {} of height {}", theirs.block, theirs.height);
     ensure(is_fork || is_on_fork, Rule::Agreement, "header", expected, found)?;
-    let signed: BTreeSet<&MemberId> = other.certificate.signatures.iter().map(|s| &s.validator).collect();
-    let mut validators: Vec<Validator> = trust.at(ours.height).validators();
-    let first = &checkpoint.certificate.signatures;
-    validators.retain(|v| signed.contains(&v.id) && first.iter().any(|s| s.validator == v.id));
-    let both = validators.into_iter().map(|validator| (validator.id, validator.power)).collect();
-    Ok(Conflict { other: ProvedBlock::of(other, power), both })
+    let mut both = trust.at(ours.height).validators();
+    both.retain(|validator| [ours, &theirs].iter().all(|block| block.signers.contains(&validator.id)));
+    let both = both.into_iter().map(|validator| (validator.id, validator.power)).collect();
+    Ok(Conflict { other: theirs, both })
 }
 
 /// Requires that one bank signed two endorsements for one head of one account.
@@ -85,7 +75,7 @@ fn read<T: Record + PartialEq>(network: NetworkId, [first, second]: [&[u8]; 2]) 
     };
     let two = [decode(first, "first")?, decode(second, "second")?];
     let [first, second] = &two;
-    let expected = format!("another record, whose link is above {}", first.link());
+    let expected = format_args!("another record, whose link is above {}", first.link());
     ensure(first.link() < second.link(), Rule::Agreement, "second", expected, second.link())?;
     // One record may well be signed again, with another key for one.
     ensure(first.record() != second.record(), Rule::Agreement, "second", "another record", "the same one again")?;
@@ -104,12 +94,9 @@ fn signed_by<T: Record>(
         let holds = trust.up_to(height).iter().any(|(_, registry)| {
             registry.member(id).is_some_and(|member| member.role == role && member.member_key == signer)
         });
-        let expected = format!("a key of the {role} {id}");
+        let expected = format_args!("a key of the {role} {id}");
         ensure(holds, Rule::Signer, format_args!("{place}.signer"), expected, signer)?;
-        let check = signed.signature_check();
-        keys::verify(&check.key, &check.message, &check.signature).map_err(|e| {
-            Violation::new(Rule::Signature, format!("{place}.signature"), "a signature that verifies", e)
-        })?;
+        validate::stage_signature_holds(signed, format_args!("{place}.signature"))?;
     }
     Ok(())
 }

@@ -261,7 +261,6 @@ fn claimed(
 ) -> Result<(Claimed, u64), Violation> {
     let root = &checkpoint.header.accounts_root;
     let reader = |trust: &Trust, base| Reader::new(registries(trust, block.height), base);
-    let only = |claim: ProvedClaim| Claimed::Other(claim);
     Ok(match claim {
         Claim::Lineage(holding) => {
             holding.stands_under(root)?;
@@ -279,18 +278,18 @@ fn claimed(
             holding.stands_under(root)?;
             let Holding { account, positions, .. } = *holding;
             let positions = positions.into_iter().map(|held| held.position).collect();
-            (only(ProvedClaim::Holdings(Box::new(account), positions)), 0)
+            (Claimed::Other(ProvedClaim::Holdings(Box::new(account), positions)), 0)
         }
         Claim::Absence(account, proof) => {
             proof.verify_absent(root, &account)?;
-            (only(ProvedClaim::Absence(account)), 0)
+            (Claimed::Other(ProvedClaim::Absence(account)), 0)
         }
         Claim::Entry(bytes, path) => {
             let entry = Entry::decode(&bytes).map_err(|v| v.within("entry"))?;
             let count = entry.signers().len() as u64;
             let entry = validate::verify_entry(entry, trust.at(block.height)).map_err(|v| v.within("entry"))?;
             merkle::verify_sided(&merkle::leaf_hash(&entry.id().0), &path, &checkpoint.header.entries_root)?;
-            (only(ProvedClaim::Entry(Box::new(entry))), count)
+            (Claimed::Other(ProvedClaim::Entry(Box::new(entry))), count)
         }
         Claim::Block => {
             let whole = WholeBlock::new(&checkpoint.header);
@@ -301,16 +300,16 @@ fn claimed(
             (Claimed::Ledger(Box::new((BlockReader::new(trust, 0), replay))), 0)
         }
         Claim::Conflict(other) => {
-            let conflict = evidence::conflict(&trust, checkpoint, &other).map_err(|v| v.within("other"))?;
-            (only(ProvedClaim::Conflict(Box::new(conflict))), signatures_of(&other))
+            let conflict = evidence::conflict(&trust, block, &other).map_err(|v| v.within("other"))?;
+            (Claimed::Other(ProvedClaim::Conflict(Box::new(conflict))), signatures_of(&other))
         }
         Claim::Endorsements(first, second) => {
             let two = evidence::endorsements(&trust, block.height, [&first, &second])?;
-            (only(ProvedClaim::Endorsements(Box::new(two))), 2)
+            (Claimed::Other(ProvedClaim::Endorsements(Box::new(two))), 2)
         }
         Claim::Executions(first, second) => {
             let two = evidence::executions(&trust, block.height, [&first, &second])?;
-            (only(ProvedClaim::Executions(Box::new(two))), 2)
+            (Claimed::Other(ProvedClaim::Executions(Box::new(two))), 2)
         }
     })
 }

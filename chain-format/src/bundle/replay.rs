@@ -119,11 +119,7 @@ impl Replay {
     /// The place of the block that comes, or came last.
     fn place(&self) -> String {
         let done = self.ledger.head().height;
-        format!("blocks[{}]", if self.is_whole() { done.saturating_sub(1) } else { done })
-    }
-
-    fn is_whole(&self) -> bool {
-        self.open.is_none()
+        format!("blocks[{}]", if self.open.is_none() { done.saturating_sub(1) } else { done })
     }
 
     fn block_is_whole(&self) -> Result<(), Violation> {

@@ -267,7 +267,8 @@ pub fn verify_refusal(stage: &Signed<crate::refusal::Refusal>, registry: &Regist
     stage_signature_holds(stage, "refusal.signature")
 }
 
-fn stage_signature_holds<T: Record>(stage: &Signed<T>, field: &str) -> Result<(), Violation> {
+/// Requires that a stage is signed with the key that it names.
+pub(crate) fn stage_signature_holds<T: Record>(stage: &Signed<T>, field: impl fmt::Display) -> Result<(), Violation> {
     let check = stage.signature_check();
     keys::verify(&check.key, &check.message, &check.signature)
         .map_err(|e| Violation::new(Rule::Signature, field, format!("a signature by {}", check.key), e))

@@ -90,8 +90,7 @@ pub fn run(args: &ExportArgs) -> Result<Exit, CommandError> {
     })?;
     let store = opened(&config, &genesis)?;
     if is_stream {
-        let mut to = Counted { to: io::stdout().lock(), bytes: 0 };
-        written(args, &store, &genesis, &mut to)?;
+        written(args, &store, &genesis, &mut io::stdout().lock())?;
         return Ok(Exit::Yes);
     }
     let part = files::part_of(&args.out);
@@ -119,10 +118,11 @@ fn to_file(
 ) -> Result<(&'static str, u64), CommandError> {
     let failed = |e: io::Error| CommandError::file("write", part, &e);
     let file: File = OpenOptions::new().write(true).create(true).truncate(true).open(part).map_err(failed)?;
-    let mut to = Counted { to: BufWriter::new(file), bytes: 0 };
+    let mut to = BufWriter::new(file);
     let claim = written(args, store, genesis, &mut to)?;
-    to.to.flush().and_then(|()| to.to.get_ref().sync_all()).map_err(failed)?;
-    Ok((claim, to.bytes))
+    let file = to.into_inner().map_err(|e| failed(e.into_error()))?;
+    file.sync_all().map_err(failed)?;
+    Ok((claim, file.metadata().map_err(failed)?.len()))
 }
 
 /// Writes the bundle that is asked for; returns its claim.
@@ -186,23 +186,5 @@ fn of_proof(error: &ProveError) -> CommandError {
         ProveError::NoBlocks(_) => failed.help("a node that keeps all blocks can: `[history] keep_blocks = 0`"),
         ProveError::NotYet(_) => failed.help("name a height from 1 up to the last block's"),
         _ => failed,
-    }
-}
-
-/// Counts what is written.
-struct Counted<W> {
-    to: W,
-    bytes: u64,
-}
-
-impl<W: Write> Write for Counted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.to.write(bytes)?;
-        self.bytes = self.bytes.saturating_add(written as u64);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
     }
 }

@@ -224,7 +224,7 @@ async fn serve(settings: Settings, store: Store, traces: Option<Traces>, is_agai
         store: store.clone(),
         events: events.clone(),
         status: shown,
-        genesis: settings.genesis.bytes().to_vec(),
+        genesis: settings.genesis.clone(),
         registry: known_registry.clone(),
         operator_token: settings.operator_token.clone(),
         changes: changes.clone(),

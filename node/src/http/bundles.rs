@@ -11,7 +11,6 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde::Deserialize;
 use stemma_chain_format::bundle::Bundle;
-use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::hash::{AccountId, Link};
 use stemma_node_api::types::BundleClaim;
 use stemma_node_api::{ApiError, ErrorCode};
@@ -25,7 +24,6 @@ use crate::ledger::{
     look_at, write_ledger_bundle,
 };
 use crate::node::Call;
-use crate::store::StoreError;
 
 /// What a bundle is, as a content type.
 const BUNDLE_TYPE: &str = "application/cbor-seq";
@@ -69,7 +67,7 @@ pub(super) async fn of_account(
     let looked = match height {
         None => shared.call(|reply| Call::Prove { account, reply }).await?,
         Some(height) => {
-            let (genesis, turn) = (shared.genesis_file()?, shared.replay_turn()?);
+            let (genesis, turn) = (shared.genesis.clone(), shared.replay_turn()?);
             let store = store.clone();
             apart(move || {
                 let _turn = turn;
@@ -79,17 +77,17 @@ pub(super) async fn of_account(
         }
     };
     if claim == BundleClaim::Holdings {
-        return made(&apart(move || holdings_bundle(&store, looked)).await?);
+        return Ok(made(&apart(move || holdings_bundle(&store, looked)).await?));
     }
     let Looked::Held(proved) = looked else { return Err(accounts::unknown(&account)) };
-    let Some(from) = from else { return made(&apart(move || account_bundle(&store, &proved)).await?) };
-    let (genesis, turn) = (shared.genesis_file()?, shared.replay_turn()?);
+    let Some(from) = from else { return Ok(made(&apart(move || account_bundle(&store, &proved)).await?)) };
+    let (genesis, turn) = (shared.genesis.clone(), shared.replay_turn()?);
     let bundle = apart(move || {
         let _turn = turn;
         let anchor = anchor_at(&store, &genesis, &account, from, &mut |_, _| ())?;
         lineage_bundle(&store, &proved, Some(anchor))
     });
-    made(&bundle.await?)
+    Ok(made(&bundle.await?))
 }
 
 /// A file that proves, offline and against the genesis alone, that an entry stands in its block.
@@ -103,7 +101,7 @@ pub(super) async fn of_entry(
     let link: Link = id("id", &text)?;
     let store = shared.store.clone();
     match apart(move || entry_bundle(&store, &link)).await? {
-        Some(bundle) => made(&bundle),
+        Some(bundle) => Ok(made(&bundle)),
         None => Err(blocks::no_entry(&shared, &link)?),
     }
 }
@@ -118,7 +116,7 @@ pub(super) async fn of_block(
 ) -> Result<impl IntoResponse, Failure> {
     let store = shared.store.clone();
     match apart(move || block_bundle(&store, height)).await? {
-        Some(bundle) => made(&bundle),
+        Some(bundle) => Ok(made(&bundle)),
         None => Err(not_found(format!("the entries of block {height} are not here"))),
     }
 }
@@ -145,7 +143,7 @@ pub(super) async fn of_ledger(
     if let Some(height) = height.filter(|height| !(1..=shared.status.borrow().height).contains(height)) {
         return Err(failed(&ProveError::NotYet(height)));
     }
-    let (store, genesis, turn) = (shared.store.clone(), shared.genesis_file()?, shared.replay_turn()?);
+    let (store, genesis, turn) = (shared.store.clone(), shared.genesis.clone(), shared.replay_turn()?);
     let (pieces, sent) = mpsc::channel(PIECES);
     tokio::task::spawn_blocking(move || {
         let mut to = Pieces { runtime: Handle::current(), to: pieces, piece: Vec::new(), _turn: turn };
@@ -208,10 +206,6 @@ impl Pieces {
 }
 
 impl Shared {
-    fn genesis_file(&self) -> Result<GenesisFile, Failure> {
-        Ok(GenesisFile::decode(self.genesis.clone()).map_err(StoreError::damaged)?)
-    }
-
     fn replay_turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
         Ok(Arc::clone(&self.replays).try_acquire_owned().map_err(|_| {
             let mut error = ApiError::new(ErrorCode::Busy, "the ledger is being replayed for somebody else");
@@ -241,6 +235,6 @@ fn failed(e: &ProveError) -> Failure {
 }
 
 /// A bundle that was put together, as a file.
-fn made(bundle: &Bundle) -> Result<Response, Failure> {
-    Ok(([(CONTENT_TYPE, BUNDLE_TYPE)], bundle.encode()).into_response())
+fn made(bundle: &Bundle) -> Response {
+    ([(CONTENT_TYPE, BUNDLE_TYPE)], bundle.encode()).into_response()
 }

@@ -33,6 +33,7 @@ use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
+use stemma_chain_format::genesis::GenesisFile;
 use stemma_chain_format::registry::Registry;
 use stemma_node_api::types::{PathView, Status};
 use stemma_node_api::{ApiError, ErrorCode, routes};
@@ -60,8 +61,8 @@ pub struct Shared {
     pub events: mpsc::Sender<Event>,
     /// The node's state.
     pub status: watch::Receiver<Status>,
-    /// The genesis file's bytes.
-    pub genesis: Vec<u8>,
+    /// The genesis file.
+    pub genesis: GenesisFile,
     /// The members.
     pub registry: watch::Receiver<Arc<Registry>>,
     /// What operators' calls must carry.

@@ -47,7 +47,7 @@ fn said(reasons: Vec<String>) -> (StatusCode, Json<HealthView>) {
 #[utoipa::path(get, path = "/v1/genesis", tag = "node",
     responses((status = 200, content_type = "application/cbor", description = "the signed genesis file")))]
 pub(super) async fn genesis(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/cbor")], shared.genesis.clone())
+    ([(CONTENT_TYPE, "application/cbor")], shared.genesis.bytes().to_vec())
 }
 
 /// The members of the network.

@@ -70,17 +70,23 @@ pub fn write_ledger_bundle(
     to: &mut dyn Write,
     told: Told<'_>,
 ) -> Result<u64, ProveError> {
-    let height = match height {
-        Some(height) => height,
-        None => last_height(store)?,
-    };
+    let state = store.state()?.ok_or(ProveError::NoBlock)?;
+    let last = state.head.header.height;
+    let height = height.unwrap_or(last);
     has_all_blocks(store)?;
     let checkpoint = store.certified_header(height)?.ok_or(ProveError::NotYet(height))?;
-    let ledger = ledger_at(store, genesis, height, told)?;
+    // What the last block came to is stored; what an older one did follows from the blocks on their way.
+    let is_last = height == last;
+    let mut ledger = if is_last { state.ledger(genesis)?.0 } else { before_the_first_block(genesis) };
+    drop(state);
     to.write_all(&cbor::encode(&prove::head(store, checkpoint, Claim::Ledger)?))?;
     let mut write = |element: Element| to.write_all(&cbor::encode(&element));
     for at in 1..=height {
-        let SyncedBlock { block, entries, .. } = stored_block(store, at)?;
+        let stored = stored_block(store, at)?;
+        if !is_last {
+            extend(&mut ledger, &stored)?;
+        }
+        let SyncedBlock { block, entries, .. } = stored;
         let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
         write(Element::Block(block.header, count))?;
         entries.into_iter().try_for_each(|entry| write(Element::InBlock(entry.0.into())))?;
@@ -90,10 +96,6 @@ pub fn write_ledger_bundle(
     ledger.positions().try_for_each(|(key, position)| write(Element::Position(*key, position.clone())))?;
     to.flush()?;
     Ok(height)
-}
-
-fn last_height(store: &Store) -> Result<u64, ProveError> {
-    Ok(store.last_block()?.ok_or(ProveError::NoBlock)?.block.header.height)
 }
 
 fn has_all_blocks(store: &Store) -> Result<(), ProveError> {
@@ -107,25 +109,36 @@ fn stored_block(store: &Store, height: u64) -> Result<SyncedBlock, ProveError> {
 
 /// The ledger after a height.
 fn ledger_at(store: &Store, genesis: &GenesisFile, height: u64, told: Told<'_>) -> Result<Ledger, ProveError> {
-    if let Some(state) = store.state()?.filter(|state| state.head.header.height == height) {
+    let state = store.state()?.ok_or(ProveError::NoBlock)?;
+    let last = state.head.header.height;
+    if height == last {
         return Ok(state.ledger(genesis)?.0);
     }
-    let last = last_height(store)?;
     if height == 0 || height > last {
         return Err(ProveError::NotYet(height));
     }
+    drop(state);
     has_all_blocks(store)?;
-    let mut ledger = Ledger::genesis(Registry::from_genesis(genesis), genesis.genesis().created_ms);
+    let mut ledger = before_the_first_block(genesis);
     for at in 1..=height {
-        let SyncedBlock { block, entries, .. } = stored_block(store, at)?;
-        let entries = entries.iter().map(|bytes| Entry::decode(&bytes.0)).collect::<Result<Vec<_>, Violation>>()?;
-        let verified = validate::verify_entries(entries, ledger.registry());
-        let verified = verified.into_iter().map(|entry| entry.map(Arc::new)).collect::<Result<Vec<_>, Violation>>()?;
-        let changes = ledger.check_block(&block, &verified)?;
-        ledger.adopt(&block.header, changes);
+        extend(&mut ledger, &stored_block(store, at)?)?;
         told(at, height);
     }
     Ok(ledger)
+}
+
+fn before_the_first_block(genesis: &GenesisFile) -> Ledger {
+    Ledger::genesis(Registry::from_genesis(genesis), genesis.genesis().created_ms)
+}
+
+/// Takes over the next block, checked like one that somebody else made.
+fn extend(ledger: &mut Ledger, stored: &SyncedBlock) -> Result<(), ProveError> {
+    let entries = stored.entries.iter().map(|bytes| Entry::decode(&bytes.0)).collect::<Result<Vec<_>, Violation>>()?;
+    let verified = validate::verify_entries(entries, ledger.registry());
+    let verified = verified.into_iter().map(|entry| entry.map(Arc::new)).collect::<Result<Vec<_>, Violation>>()?;
+    let changes = ledger.check_block(&stored.block, &verified)?;
+    ledger.adopt(&stored.block.header, changes);
+    Ok(())
 }
 
 impl From<io::Error> for ProveError {

@@ -1,8 +1,7 @@
 //! `stemma audit export`: what proves something, from a node, or from the store of one that stands still.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,7 +11,7 @@ use stemma_node_api::types::BundleClaim;
 use tokio::process::Command;
 
 use crate::error::{CliError, Exit};
-use crate::files;
+use crate::files::{self, Unfinished};
 use crate::node::NodeArgs;
 use crate::node_binary;
 use crate::output::{Output, pairs};
@@ -159,22 +158,9 @@ async fn ledger(args: &ExportArgs, node: &NodeArgs, output: &Output) -> Result<E
         client.ledger_bundle(args.height, &mut io::stdout()).await?;
         return Ok(Exit::Yes.into());
     }
-    let mut part = args.out.clone().into_os_string();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let failed = |e: io::Error| CliError::files(format!("cannot write {}", part.display())).caused_by(&e);
-    let mut to = BufWriter::new(File::create(&part).map_err(failed)?);
-    let fetched = client.ledger_bundle(args.height, &mut to).await;
-    let written = fetched.map_err(CliError::from).and_then(|()| to.flush().map_err(failed));
-    let placed = written.and_then(|()| {
-        to.get_ref().sync_all().map_err(failed)?;
-        let bytes = to.get_ref().metadata().map_err(failed)?.len();
-        std::fs::rename(&part, &args.out).map_err(failed)?;
-        Ok(bytes)
-    });
-    let bytes = placed.inspect_err(|_| {
-        let _nothing_left = std::fs::remove_file(&part);
-    })?;
+    let mut file = Unfinished::begin(&args.out, files::MODE_PUBLIC)?;
+    client.ledger_bundle(args.height, file.file()).await?;
+    let bytes = file.finish(args.force)?;
     progress.finish();
     tell(args, (None, None), "ledger", bytes, output)
 }

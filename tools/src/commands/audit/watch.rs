@@ -262,12 +262,9 @@ impl Watching<'_> {
     }
 
     fn unreachable(&mut self, at: usize, error: &ClientError) -> Result<(), CliError> {
-        let mut message = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            message.push_str(&format!(": {cause}"));
-            source = cause.source();
-        }
+        let error = CliError::from_error(Exit::Failure, error);
+        let told = [&[error.message().to_owned()], error.causes()].concat();
+        let message = told.join(": ");
         self.trouble(at, "unanswered", message, false)
     }
 
