@@ -39,9 +39,8 @@ class Replay:
     def __init__(self, trust, checkpoint, genesis):
         self.trust, self.checkpoint, self.ledger = trust, checkpoint, Ledger(genesis)
         self.ledger.time_ms, self.last = genesis.created_ms, genesis.network
-        self.header, self.left, self.entries = None, 0, []
-        self.stated, self.positions = iter(()), None
-        self.is_stating = False
+        self.header, self.left, self.entries, self.stage_bytes = None, 0, [], 0
+        self.stated = self.positions = None  # what is still to be stated
 
     def take(self, kind, place, *content):
         {5: self.block, 6: self.entry, 7: self.account, 8: self.position}[kind](place, *content)
@@ -51,7 +50,7 @@ class Replay:
         last = self.checkpoint["height"]
         need(self.ledger.height < last, "block", place, f"no block above the checkpoint's {last}")
         need(count <= ENTRIES_MAX, "block", f"{place}.entries", f"at most {ENTRIES_MAX}", count)
-        self.header, self.left, self.entries = header, count, []
+        self.header, self.left, self.entries, self.stage_bytes = header, count, [], 0
         if not count:
             self.end_block(place)
 
@@ -60,8 +59,9 @@ class Replay:
         entry = Entry(data, place)
         validate_entry(entry, self.trust.at(self.header["height"]))
         self.entries.append(entry)
-        sized = sum(entry.stage_bytes for entry in self.entries)
-        need(sized <= STAGE_BYTES_MAX, "block", place, f"stages of at most {STAGE_BYTES_MAX} bytes in all", sized)
+        self.stage_bytes += entry.stage_bytes
+        fits = self.stage_bytes <= STAGE_BYTES_MAX
+        need(fits, "block", place, f"stages of at most {STAGE_BYTES_MAX} bytes in all", self.stage_bytes)
         self.left -= 1
         if not self.left:
             self.end_block(place)
@@ -88,14 +88,12 @@ class Replay:
 
     def state(self):
         """What the ledger came to, once."""
-        if self.is_stating:
+        if self.stated is not None:
             return
         need(not self.left, "block", "blocks", "all entries of the block", f"{self.left} too few")
         last = self.checkpoint["height"]
         same("block", "blocks", last, self.ledger.height)
-        self.is_stating = True
         self.stated = iter(sorted(self.ledger.accounts.items()))
-        self.positions = None
 
     def account(self, place, stated):
         self.state()
