@@ -1,5 +1,6 @@
 //! Accounts: the opening record, and the state that a lineage gives an account.
 
+use crate::canonical::{Canonical, Reader};
 use crate::cbor::{self, DecodeError};
 use crate::cose::ContentType;
 use crate::endorsement::CreditTerms;
@@ -14,7 +15,7 @@ use crate::record::Record;
 /// The record that opens an account and binds it to its customer's key; signed by the bank.
 ///
 /// Its link is the account's id and the lineage's first head.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Opening {
     /// The network.
@@ -54,6 +55,13 @@ impl<'b, C> minicbor::Decode<'b, C> for Nonce {
     }
 }
 
+impl Canonical<'_> for Nonce {
+    #[inline]
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        from.fixed_bytes().map(Self)
+    }
+}
+
 impl Record for Opening {
     const CONTENT: ContentType = ContentType::Opening;
     const BYTES_MAX: usize = OPENING_BYTES_MAX;
@@ -69,7 +77,7 @@ impl Record for Opening {
 }
 
 /// Whether an account may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(index_only)]
 pub enum AccountStatus {
     /// It trades.
@@ -104,7 +112,7 @@ impl std::fmt::Display for AccountStatus {
 ///
 /// The leaf holds sequence, head and a running digest of all credits, so that a lineage checked against it is complete
 /// and not only correct.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct AccountState {
     /// The account.

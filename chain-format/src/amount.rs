@@ -7,6 +7,7 @@ use minicbor::data::{Tag, Type};
 use minicbor::decode::{Decoder, Error as CborError};
 use minicbor::encode::{Encoder, Write};
 
+use crate::canonical::{Canonical, Reader};
 use crate::limits::{AMOUNT_MAGNITUDE_MAX, DECIMALS_MAX, PRICE_SCALE_MAX};
 
 /// A signed amount in an instrument's smallest unit. Its magnitude in records is at most 2^96.
@@ -105,7 +106,7 @@ impl Amount {
 /// A price: smallest units of cash for one whole unit of the instrument, as `mantissa × 10^-scale`.
 ///
 /// One value has one form: the mantissa is not a multiple of ten unless the scale is zero.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, minicbor::Encode, minicbor::Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, minicbor::Encode, minicbor::Decode, Canonical)]
 pub struct Price {
     #[n(0)]
     mantissa: u64,
@@ -316,6 +317,13 @@ impl<'b, C> minicbor::Decode<'b, C> for Amount {
             _ => i128::from(d.int()?),
         };
         Self::new(units).map_err(|e| CborError::message(e.to_string()).at(at))
+    }
+}
+
+impl Canonical<'_> for Amount {
+    #[inline]
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        from.integer().and_then(|units| Self::new(units).ok())
     }
 }
 

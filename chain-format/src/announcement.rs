@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::canonical::Canonical;
 use crate::cose::ContentType;
 use crate::error::{Rule, Violation, ensure};
 use crate::hash::NetworkId;
@@ -11,7 +12,7 @@ use crate::record::Record;
 use crate::request::is_label;
 
 /// The addresses of a member; a later serial replaces an earlier one.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Announcement {
     /// The network.
@@ -32,7 +33,7 @@ pub struct Announcement {
 }
 
 /// One address.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 pub struct AnnouncedPath {
     /// What the member calls it: lowercase letters, digits and hyphens, at most 32.
     #[n(0)]

@@ -3,6 +3,7 @@
 use minicbor::bytes::ByteSlice;
 
 use crate::account::Opening;
+use crate::canonical::Canonical;
 use crate::cbor;
 use crate::cosign::Cosigned;
 use crate::endorsement::{Credit, Endorsement};
@@ -60,7 +61,7 @@ pub enum Entry {
 }
 
 /// The wire and store form: the kind, and the stages' exact bytes.
-#[derive(minicbor::Encode, minicbor::Decode)]
+#[derive(minicbor::Encode, minicbor::Decode, Canonical)]
 struct RawEntry<'b> {
     #[n(0)]
     kind: EntryKind,
@@ -69,7 +70,7 @@ struct RawEntry<'b> {
 }
 
 /// What kind an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(index_only)]
 pub enum EntryKind {
     /// A trade.

@@ -106,8 +106,9 @@ impl<'b> Envelope<'b> {
             let reason = DecodeReason::TooLarge { found: bytes.len(), max: bytes_max };
             return Err(fail(0, reason));
         }
+        // All that the reading leaves open is how long the heads are, so the shortest form is the one encoding.
         if let Ok(envelope) = Self::read(bytes, content)
-            && cbor::is_written(bytes, |e| write_envelope(e, envelope.protected, envelope.payload, &envelope.signature))
+            && bytes.len() == envelope.shortest_bytes()
         {
             return Ok(envelope);
         }
@@ -129,6 +130,14 @@ impl<'b> Envelope<'b> {
         let signature = Signature(fixed_bytes::<64>(&mut d)?);
         let signer = read_protected(protected, content)?;
         Ok(Self { signer, payload, signature, protected })
+    }
+
+    /// The size of its one encoding.
+    fn shortest_bytes(&self) -> usize {
+        let part = |bytes: &[u8]| cbor::head_bytes(bytes.len()).saturating_add(bytes.len());
+        // The tag, the array and the unprotected header are a byte each.
+        let parts = [part(self.protected), part(self.payload), part(&self.signature.0), 3];
+        parts.into_iter().fold(0, usize::saturating_add)
     }
 
     /// The signature to check, alone or in a batch.
@@ -203,6 +212,27 @@ pub fn sig_structure(protected: &[u8], payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Writes the bytes that the signature of a parsed envelope covers, and gives it. Protected header and payload are in them just as they are
+/// in the envelope, heads and all, so nothing is encoded again.
+pub(crate) fn write_signed(message: &mut Vec<u8>, envelope: &[u8], protected_bytes: usize) -> Signature {
+    /// An array of four, the first of them a text.
+    const START: &[u8] = b"\x84\x6aSignature1";
+    /// No bytes: the data from elsewhere that a signature may cover.
+    const NONE: &[u8] = b"\x40";
+    /// The heads of tag and array.
+    const PROTECTED_AT: usize = 2;
+    const SIGNATURE_BYTES: usize = 64;
+    let (rest, signature) = envelope.split_at(envelope.len().saturating_sub(SIGNATURE_BYTES));
+    let protected_end = PROTECTED_AT.saturating_add(cbor::head_bytes(protected_bytes)).saturating_add(protected_bytes);
+    let protected = rest.get(PROTECTED_AT..protected_end).unwrap_or_default();
+    // Between them is the unprotected header of one byte; the signature's head has two.
+    let payload = rest.get(protected_end.saturating_add(1)..rest.len().saturating_sub(2)).unwrap_or_default();
+    let parts = [START, protected, NONE, payload];
+    message.reserve(parts.iter().map(|part| part.len()).fold(0, usize::saturating_add));
+    parts.into_iter().for_each(|part| message.extend_from_slice(part));
+    Signature(signature.try_into().unwrap_or([0; SIGNATURE_BYTES]))
+}
+
 /// Signs a payload and returns the envelope's bytes.
 pub fn sign(content: ContentType, key: &SigningKey, payload: &[u8]) -> Vec<u8> {
     let signer = PublicKey::of(key);
@@ -243,6 +273,9 @@ mod tests {
         let envelope = Envelope::parse(&bytes, ContentType::Request, 1024).unwrap();
         let check = envelope.check();
         keys::verify(&check.key, &check.message, &check.signature).unwrap();
+        let mut message = Vec::new();
+        let signature = write_signed(&mut message, &bytes, envelope.protected.len());
+        assert_eq!((message, signature), (check.message, check.signature));
         assert!(Envelope::parse(&bytes, ContentType::Execution, 1024).is_err());
     }
 

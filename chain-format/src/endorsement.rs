@@ -1,6 +1,7 @@
 //! The second chain: the bank vouches for the customer and states what the account holds.
 
 use crate::amount::Amount;
+use crate::canonical::Canonical;
 use crate::cbor;
 use crate::cose::ContentType;
 use crate::error::{Rule, Violation, ensure};
@@ -12,7 +13,7 @@ use crate::member::MemberId;
 use crate::record::Record;
 
 /// The second chain.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Endorsement {
     /// The network.
@@ -51,7 +52,7 @@ pub struct Endorsement {
 }
 
 /// A credit from another account's chain, waiting in or taken from an account's inbox.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Credit {
     /// The entry that gave it.
@@ -79,7 +80,7 @@ impl Credit {
 }
 
 /// The bank's judgement of a customer.
-#[derive(Debug, Clone, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct CreditTerms {
     /// Level, 0 the lowest.

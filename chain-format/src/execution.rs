@@ -1,6 +1,7 @@
 //! The third chain: what the institution did, as postings that sum to zero for each instrument.
 
 use crate::amount::{Amount, Price};
+use crate::canonical::Canonical;
 use crate::cose::ContentType;
 use crate::error::{Rule, Violation, ensure};
 use crate::hash::{AccountId, Link, NetworkId};
@@ -11,7 +12,7 @@ use crate::member::MemberId;
 use crate::record::Record;
 
 /// The third chain.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Execution {
     /// The network.
@@ -47,7 +48,7 @@ pub struct Execution {
 }
 
 /// What became of an order.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(flat)]
 pub enum Outcome {
     /// It was traded at a price.
@@ -81,7 +82,7 @@ impl Outcome {
 }
 
 /// At what an order was traded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Deal {
     /// Smallest units of the instrument that changed hands, above zero.
@@ -111,7 +112,7 @@ pub(crate) fn price_is_formed(price: &Price, field: impl std::fmt::Display) -> R
 }
 
 /// How long an order waits that was taken for the next price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Acceptance {
     /// Until when it can be cancelled, in Unix milliseconds, and its price is later than this; absent: until it is executed, and
@@ -125,7 +126,7 @@ pub struct Acceptance {
 }
 
 /// What became of a request's referral. A trade that goes on without a reward says why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(index_only)]
 pub enum ReferralOutcome {
     /// Rewards were paid on it.
@@ -190,7 +191,7 @@ impl std::fmt::Display for ReferralOutcome {
 }
 
 /// One movement.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Posting {
     /// The account.
@@ -208,7 +209,7 @@ pub struct Posting {
 }
 
 /// Why a posting was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(index_only)]
 pub enum PostingPurpose {
     /// The trade itself.

@@ -9,6 +9,8 @@ use minicbor::data::Type;
 use minicbor::decode::{Decoder, Error as CborError};
 use minicbor::encode::{Encoder, Write};
 
+use crate::canonical::{Canonical, Reader};
+
 /// A text that is not 64 lowercase hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected 64 lowercase hexadecimal digits, found {found:?}")]
@@ -62,6 +64,13 @@ macro_rules! hash_newtype {
         impl<'b, C> minicbor::Decode<'b, C> for $name {
             fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, CborError> {
                 fixed_bytes::<32>(d).map(Self)
+            }
+        }
+
+        impl Canonical<'_> for $name {
+            #[inline]
+            fn read(from: &mut Reader<'_>) -> Option<Self> {
+                from.fixed_bytes().map(Self)
             }
         }
     };
@@ -130,6 +139,15 @@ fn parse_hex(text: &str) -> Result<[u8; 32], HashTextError> {
 /// Reads a byte string of exactly `N` bytes.
 pub(crate) fn fixed_bytes<const N: usize>(d: &mut Decoder<'_>) -> Result<[u8; N], CborError> {
     let at = d.position();
+    // Nearly all have a head of two bytes, and are there.
+    if N >= 24
+        && let Some([0x58, length, rest @ ..]) = d.input().get(at..)
+        && usize::from(*length) == N
+        && let Some(bytes) = rest.first_chunk()
+    {
+        d.set_position(at.saturating_add(2).saturating_add(N));
+        return Ok(*bytes);
+    }
     let bytes = d.bytes().or_else(|e| {
         d.set_position(at);
         let other = d.datatype()? != Type::Bytes;

@@ -1,5 +1,6 @@
 //! Blocks: a header that commits to everything, and the ids of the entries it orders.
 
+use crate::canonical::Canonical;
 use crate::cbor;
 use crate::error::{Rule, Violation, ensure, same};
 use crate::hash::{BlockId, Digest, Link, NetworkId};
@@ -8,7 +9,7 @@ use crate::member::MemberId;
 use crate::merkle;
 
 /// What a block commits to. The block's id is the BLAKE3 of this encoding.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Header {
     /// The network.
@@ -38,7 +39,7 @@ pub struct Header {
 }
 
 /// A header and the ids of its entries; the entries' bodies travel by gossip.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Block {
     /// The header.

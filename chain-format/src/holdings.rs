@@ -1,29 +1,35 @@
 //! Holdings: what postings add up to. One map of instruments to amounts, without zeros.
 
-use std::collections::BTreeMap;
-
 use minicbor::decode::{Decoder, Error as CborError};
 use minicbor::encode::{Encoder, Write};
 
 use crate::amount::Amount;
+use crate::canonical::{Canonical, Reader};
 use crate::error::{Rule, Violation, ensure};
 use crate::instrument::InstrumentId;
 use crate::limits::HOLDINGS_MAX;
 
 /// Amounts by instrument. An instrument with nothing in it is not in the map, so equal holdings have equal encodings:
 /// a CBOR map of instrument text to amount.
+///
+/// In the order of the instruments: most accounts hold few, and a list of them is copied and compared faster than a tree.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Holdings(BTreeMap<InstrumentId, Amount>);
+pub struct Holdings(Vec<(InstrumentId, Amount)>);
 
 impl Holdings {
     /// Nothing held.
     pub const fn new() -> Self {
-        Self(BTreeMap::new())
+        Self(Vec::new())
+    }
+
+    /// Where an instrument stands, or where it would.
+    fn place(&self, instrument: &InstrumentId) -> Result<usize, usize> {
+        self.0.binary_search_by(|(held, _)| held.cmp(instrument))
     }
 
     /// The amount held of an instrument, zero where there is none.
     pub fn get(&self, instrument: &InstrumentId) -> Amount {
-        self.0.get(instrument).copied().unwrap_or(Amount::ZERO)
+        self.place(instrument).ok().and_then(|at| self.0.get(at)).map_or(Amount::ZERO, |(_, amount)| *amount)
     }
 
     /// Adds a signed amount.
@@ -31,15 +37,18 @@ impl Holdings {
     /// # Errors
     /// [`Rule::Range`] where the sum exceeds 2^96.
     pub fn add(&mut self, instrument: &InstrumentId, amount: Amount) -> Result<(), Violation> {
-        let sum = self
-            .get(instrument)
-            .plus(amount)
-            .map_err(|e| Violation::new(Rule::Range, format!("holdings.{instrument}"), "at most 2^96", e))?;
-        if sum.is_zero() {
-            self.0.remove(instrument);
-            return Ok(());
+        let too_large = |e| Violation::new(Rule::Range, format!("holdings.{instrument}"), "at most 2^96", e);
+        match self.place(instrument) {
+            Ok(at) => {
+                let Some((_, held)) = self.0.get_mut(at) else { return Ok(()) };
+                *held = held.plus(amount).map_err(too_large)?;
+                if held.is_zero() {
+                    self.0.remove(at);
+                }
+            }
+            Err(_) if amount.is_zero() => {}
+            Err(at) => self.0.insert(at, (instrument.clone(), amount)),
         }
-        self.0.insert(instrument.clone(), sum);
         let count = self.0.len();
         ensure(count <= HOLDINGS_MAX, Rule::Range, "holdings", "at most 512 instruments", count)
     }
@@ -61,7 +70,10 @@ impl Holdings {
 
     /// Where and how two holdings differ, for a refusal that says so.
     pub(crate) fn must_equal(&self, found: &Self, field: &str) -> Result<(), Violation> {
-        for instrument in self.0.keys().chain(found.0.keys()) {
+        if self == found {
+            return Ok(());
+        }
+        for (instrument, _) in self.0.iter().chain(&found.0) {
             let (expected, found) = (self.get(instrument), found.get(instrument));
             if expected != found {
                 let field = format_args!("{field}.{instrument}");
@@ -90,15 +102,36 @@ impl<'b, C> minicbor::Decode<'b, C> for Holdings {
         if pairs > HOLDINGS_MAX as u64 {
             return Err(error("more than 512 instruments"));
         }
-        let mut holdings = BTreeMap::new();
+        let mut holdings: Vec<(InstrumentId, Amount)> = Vec::with_capacity(usize::try_from(pairs).unwrap_or_default());
         for _ in 0..pairs {
             let instrument = InstrumentId::decode(d, ctx)?;
+            if holdings.last().is_some_and(|(before, _)| *before >= instrument) {
+                return Err(error("instruments out of order"));
+            }
             let amount = Amount::decode(d, ctx)?;
             if amount.is_zero() {
                 return Err(error("a holding of zero must be left out"));
             }
-            holdings.insert(instrument, amount);
+            holdings.push((instrument, amount));
         }
         Ok(Self(holdings))
+    }
+}
+
+impl Canonical<'_> for Holdings {
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let pairs = from.map()?;
+        if pairs > HOLDINGS_MAX as u64 {
+            return None;
+        }
+        let mut holdings: Vec<(InstrumentId, Amount)> = Vec::with_capacity(usize::try_from(pairs).ok()?);
+        for _ in 0..pairs {
+            let (instrument, amount) = (InstrumentId::read(from)?, Amount::read(from)?);
+            if amount.is_zero() || holdings.last().is_some_and(|(before, _)| *before >= instrument) {
+                return None;
+            }
+            holdings.push((instrument, amount));
+        }
+        Some(Self(holdings))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The format states them; whether a moment lies within them is for who keeps a clock and the time zone database.
 
+use crate::canonical::Canonical;
 use crate::error::{Rule, Violation, ensure};
 use crate::limits::{HOLIDAYS_MAX, SESSIONS_MAX, ZONE_CHARS_MAX};
 
@@ -9,7 +10,7 @@ use crate::limits::{HOLIDAYS_MAX, SESSIONS_MAX, ZONE_CHARS_MAX};
 pub const DAY_MINUTES: u16 = 24 * 60;
 
 /// When an instrument is traded.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct TradingHours {
     /// The time zone's name in the IANA time zone database, such as `Europe/Zurich`, at most 40 characters.
@@ -24,7 +25,7 @@ pub struct TradingHours {
 }
 
 /// One session of a week. It lies within one day; a session over midnight is two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode, Canonical)]
 pub struct Session {
     /// The day of the week, 0 for Monday to 6 for Sunday.
     #[n(0)]

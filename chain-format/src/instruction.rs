@@ -1,5 +1,6 @@
 //! The instruction: what a customer tells the bank to do with the account, signed with the account's key.
 
+use crate::canonical::Canonical;
 use crate::cose::ContentType;
 use crate::error::{Rule, Violation, ensure};
 use crate::hash::{AccountId, NetworkId};
@@ -11,7 +12,7 @@ use crate::servicing::Act;
 
 /// The record by which a customer consents to an act on the account. It counts once, like a request: both share the
 /// account's counter.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Instruction {
     /// The network.

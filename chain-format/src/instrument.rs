@@ -8,6 +8,7 @@ use minicbor::decode::{Decoder, Error as CborError};
 use minicbor::encode::{Encoder, Write};
 use smol_str::SmolStr;
 
+use crate::canonical::{Canonical, Reader};
 use crate::hash::{AccountId, NetworkId};
 use crate::limits::INSTRUMENT_CODE_CHARS_MAX;
 use crate::member::{MemberId, is_member_id};
@@ -65,7 +66,9 @@ impl FromStr for InstrumentId {
 
     fn from_str(text: &str) -> Result<Self, InstrumentIdError> {
         let error = || InstrumentIdError { found: text.chars().take(80).collect() };
-        let (issuer, code) = text.split_once('/').ok_or_else(error)?;
+        let slash = text.bytes().position(|b| b == b'/');
+        let (issuer, code) = slash.and_then(|at| text.split_at_checked(at)).ok_or_else(error)?;
+        let code = code.get(1..).unwrap_or_default();
         let plain = |b: u8| matches!(b, b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-');
         let code_holds = (1..=INSTRUMENT_CODE_CHARS_MAX).contains(&code.len())
             && code.bytes().all(plain)
@@ -114,8 +117,15 @@ impl<'b, C> minicbor::Decode<'b, C> for InstrumentId {
     }
 }
 
+impl Canonical<'_> for InstrumentId {
+    #[inline]
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        from.text()?.parse().ok()
+    }
+}
+
 /// What kind of thing an instrument is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(index_only)]
 pub enum InstrumentKind {
     /// Cash: a claim on the bank that issued it.

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use minicbor::decode::{Decoder, Error as CborError};
 use minicbor::encode::{Encoder, Write};
 
+use crate::canonical::{Canonical, Reader};
+
 /// Characters of an ISIN.
 pub const ISIN_CHARS: usize = 12;
 
@@ -90,6 +92,13 @@ impl<'b, C> minicbor::Decode<'b, C> for Isin {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, CborError> {
         let at = d.position();
         d.str()?.parse().map_err(|e: IsinError| CborError::message(e.to_string()).at(at))
+    }
+}
+
+impl Canonical<'_> for Isin {
+    #[inline]
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        from.text()?.parse().ok()
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::amount::Amount;
+use crate::canonical::Canonical;
 use crate::cose::ContentType;
 use crate::error::{Rule, Violation, ensure};
 use crate::hash::{AccountId, Link, NetworkId};
@@ -13,7 +14,7 @@ use crate::member::MemberId;
 use crate::record::Record;
 
 /// The record by which an issuer credits accounts with an instrument of its own.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Issuance {
     /// The network.
@@ -37,7 +38,7 @@ pub struct Issuance {
 }
 
 /// One account's share of an issuance.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 pub struct IssuedCredit {
     /// The account.
     #[n(0)]

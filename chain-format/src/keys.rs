@@ -15,6 +15,7 @@ use ed25519_zebra::batch::{self, Item};
 use minicbor::decode::{Decoder, Error as CborError};
 use minicbor::encode::{Encoder, Write};
 
+use crate::canonical::{Canonical, Reader};
 use crate::hash::fixed_bytes;
 
 /// An Ed25519 public key as encoded (RFC 8032 §5.1.2); its validity is judged when it is used or admitted.
@@ -104,7 +105,7 @@ pub fn verify_strict(key: &PublicKey, message: &[u8], signature: &Signature) -> 
 
 /// Checks many signatures at once and returns the verdict on each, the same that [`verify`] gives.
 pub fn verify_batch(checks: &[SignatureCheck]) -> Vec<Result<(), KeyError>> {
-    let mut batch = SignatureBatch::default();
+    let mut batch = SignatureBatch::of(checks.len());
     checks.iter().for_each(|check| batch.add(check));
     batch.verify()
 }
@@ -113,20 +114,37 @@ pub fn verify_batch(checks: &[SignatureCheck]) -> Vec<Result<(), KeyError>> {
 #[derive(Debug, Default)]
 pub struct SignatureBatch {
     signatures: Vec<(Item, [u8; 32])>,
+    /// Where the messages of stages are written, one after the other.
+    message: Vec<u8>,
 }
 
 impl SignatureBatch {
+    /// Before the first of about so many signatures.
+    pub fn of(signatures: usize) -> Self {
+        Self { signatures: Vec::with_capacity(signatures), message: Vec::new() }
+    }
+
     /// One more signature.
     pub fn add(&mut self, check: &SignatureCheck) {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&check.key.0).update(&check.signature.0).update(blake3::hash(&check.message).as_bytes());
-        self.add_known(check, hasher.finalize().into());
+        let key = VerificationKeyBytes::from(check.key.0);
+        let item = Item::from((key, check.signature.0.into(), &check.message));
+        self.signatures.push((item, hasher.finalize().into()));
     }
 
-    /// One more signature, with the BLAKE3 of something that determines its key, its message and itself.
-    pub(crate) fn add_known(&mut self, check: &SignatureCheck, digest: [u8; 32]) {
-        let key = VerificationKeyBytes::from(check.key.0);
-        self.signatures.push((Item::from((key, check.signature.0.into(), &check.message)), digest));
+    /// One more signature, with the BLAKE3 of something that determines its key, its message and itself; the message is written, and the
+    /// signature on it given back.
+    pub(crate) fn add_known(
+        &mut self,
+        key: PublicKey,
+        digest: [u8; 32],
+        write: impl FnOnce(&mut Vec<u8>) -> Signature,
+    ) {
+        self.message.clear();
+        let signature = write(&mut self.message);
+        let item = Item::from((VerificationKeyBytes::from(key.0), signature.0.into(), &self.message));
+        self.signatures.push((item, digest));
     }
 
     /// How many there are.
@@ -151,11 +169,8 @@ impl SignatureBatch {
 }
 
 fn verify_halving(signatures: &[(Item, [u8; 32])], verdicts: &mut Vec<Result<(), KeyError>>) {
-    // Below this size a batch costs as much as single checks.
-    const SINGLE_COUNT_MAX: usize = 3;
-    if signatures.len() <= SINGLE_COUNT_MAX {
-        let verdict = |(item, _): &(Item, _)| item.clone().verify_single().map_err(|_| KeyError::BadSignature);
-        verdicts.extend(signatures.iter().map(verdict));
+    if let [(item, _)] = signatures {
+        verdicts.push(item.clone().verify_single().map_err(|_| KeyError::BadSignature));
     } else if batch_holds(signatures) {
         verdicts.extend(signatures.iter().map(|_| Ok(())));
     } else {
@@ -220,6 +235,13 @@ impl<C> minicbor::Encode<C> for PublicKey {
 impl<'b, C> minicbor::Decode<'b, C> for PublicKey {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, CborError> {
         fixed_bytes::<32>(d).map(Self)
+    }
+}
+
+impl Canonical<'_> for PublicKey {
+    #[inline]
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        from.fixed_bytes().map(Self)
     }
 }
 

@@ -13,6 +13,7 @@
 
 pub mod limits;
 
+pub mod canonical;
 pub mod cbor;
 pub mod cose;
 pub mod cosign;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::account::{AccountState, AccountStatus};
 use crate::amount::Amount;
 use crate::chain::{Chain, Service};
-use crate::dealing;
+use crate::dealing::{self, Parties};
 use crate::endorsement::{Credit, Endorsement};
 use crate::error::{Rule, Violation, ensure, same};
 use crate::hash::{AccountId, Link};
@@ -17,9 +17,10 @@ use crate::instruction::Instruction;
 use crate::instrument::InstrumentId;
 use crate::keys::PublicKey;
 use crate::listing::Listing;
-use crate::member::MemberId;
+use crate::member::{MemberId, OwnAccount};
 use crate::position::{self, Position, PositionState};
 use crate::record::Signed;
+use crate::registry::own_account_by_text;
 use crate::servicing::{Act, Servicing};
 use crate::settlement::Settlement;
 
@@ -30,12 +31,27 @@ pub struct Listed {
     pub link: Link,
     /// The record.
     pub listing: Listing,
+    /// The issuer's accounts for settlement and for fees, kept since each is a hash.
+    issuer: (AccountId, AccountId),
 }
 
 impl Listed {
     /// An instrument as a signed record lists it.
     pub fn of(listing: &Signed<Listing>) -> Self {
-        Self { link: listing.link(), listing: listing.record().clone() }
+        Self::new(listing.link(), listing.record().clone())
+    }
+
+    /// An instrument as a record with such a link lists it.
+    pub(crate) fn new(link: Link, listing: Listing) -> Self {
+        let own = |purpose| own_account_by_text(&listing.network, listing.instrument.issuer(), purpose);
+        let issuer = (own(OwnAccount::Settlement), own(OwnAccount::Fees));
+        Self { link, listing, issuer }
+    }
+
+    /// An account and the issuer, between whom dealings in the instrument move something.
+    fn parties(&self, account: AccountId) -> Parties {
+        let (settlement, fees) = self.issuer;
+        Parties { network: self.listing.network, account, settlement, fees }
     }
 }
 
@@ -75,7 +91,7 @@ pub fn follow<'c>(
     let order = &request.order;
     same(Rule::Listing, "execution.listing", &listed.link, &execution.listing)?;
     same(Rule::Listing, "execution.listing.instrument", order.instrument(), &listed.listing.instrument)?;
-    let change = dealing::terms_are_met(chain, &listed.listing, position)?;
+    let change = dealing::terms_are_met(chain, &listed.parties(request.account), &listed.listing, position)?;
     let absorbed = chain.endorsement.record().absorbed.len() as u64;
     let head = chain.execution.link();
     let mut next = AccountState {
@@ -120,7 +136,7 @@ pub fn settle(
     same(Rule::Sequence, "settlement.parent", &before.head, &record.parent)?;
     same(Rule::Listing, "settlement.listing", &listed.link, &record.listing)?;
     same(Rule::Listing, "settlement.listing.instrument", &before.instrument, &listed.listing.instrument)?;
-    let after = dealing::settlement_holds(record, before, &listed.listing)?;
+    let after = dealing::settlement_holds(record, before, &listed.parties(record.account), &listed.listing)?;
     let after = after.map(|state| Position { head: settlement.link(), state, ..before.clone() });
     let mut next = state.clone();
     position::counted(&mut next, true, after.is_some());

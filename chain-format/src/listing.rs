@@ -1,6 +1,7 @@
 //! The record by which an issuer lists an instrument, and changes what it listed.
 
 use crate::amount::{Amount, AmountError, Price, Rounding};
+use crate::canonical::Canonical;
 use crate::cose::ContentType;
 use crate::dealing::Dealing;
 use crate::error::{Rule, Violation, ensure};
@@ -16,7 +17,7 @@ use crate::record::Record;
 use crate::request::Side;
 
 /// The record by which an issuer brings an instrument into being, or changes its terms; signed with its member key.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Listing {
     /// The network.
@@ -52,7 +53,7 @@ pub struct Listing {
 }
 
 /// Whether an instrument is traded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(index_only)]
 pub enum ListingStatus {
     /// It is bought and sold.
@@ -89,7 +90,7 @@ impl std::fmt::Display for ListingStatus {
 }
 
 /// On what terms an instrument is traded. Quantities are in its smallest units.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Terms {
     /// A trade's quantity is a multiple of this, above zero; only a sale of all that is held need not be.
@@ -140,7 +141,7 @@ impl Default for Terms {
 }
 
 /// The highest fees of a trade: basis points of its cost, rounded up, and at least some amount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct FeeSchedule {
     /// Basis points of the cost of a purchase or subscription, at most 10,000.

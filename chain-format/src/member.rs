@@ -2,18 +2,19 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use minicbor::decode::{Decoder, Error as CborError};
 use minicbor::encode::{Encoder, Write};
+use smol_str::SmolStr;
 
+use crate::canonical::{Canonical, Reader};
 use crate::error::{Rule, Violation};
 use crate::keys::PublicKey;
 use crate::limits::{MEMBER_ID_CHARS_MAX, TEXT_BYTES_MAX};
 
 /// A member's short name, unique in its network: a lowercase letter, then letters, digits and hyphens.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MemberId(Arc<str>);
+pub struct MemberId(SmolStr);
 
 /// A text that is no member id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +45,7 @@ impl FromStr for MemberId {
 
     fn from_str(text: &str) -> Result<Self, MemberIdError> {
         if is_member_id(text) {
-            Ok(Self(text.into()))
+            Ok(Self(SmolStr::new(text)))
         } else {
             Err(MemberIdError { found: text.chars().take(80).collect() })
         }
@@ -73,6 +74,13 @@ impl<'b, C> minicbor::Decode<'b, C> for MemberId {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, CborError> {
         let at = d.position();
         d.str()?.parse().map_err(|e: MemberIdError| CborError::message(e.to_string()).at(at))
+    }
+}
+
+impl Canonical<'_> for MemberId {
+    #[inline]
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        from.text()?.parse().ok()
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::account::AccountState;
 use crate::amount::{Amount, AmountError, Price, Rounding};
+use crate::canonical::Canonical;
 use crate::cbor::{self, DecodeError};
 use crate::dealing::Dealing;
 use crate::execution::Outcome;
@@ -14,7 +15,7 @@ use crate::request::{Order, Request, Side};
 use crate::servicing::Act;
 
 /// What the ledger knows of a position after a block: the value of its leaf in the state tree.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Position {
     /// The customer's account.
@@ -35,7 +36,7 @@ pub struct Position {
 }
 
 /// What a position is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(flat)]
 pub enum PositionState {
     /// An order that waits for its price.
@@ -47,7 +48,7 @@ pub enum PositionState {
 }
 
 /// An order that waits for its price, with what it reserves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Waiting {
     /// The request that asked for it.
@@ -78,7 +79,7 @@ pub struct Waiting {
 }
 
 /// Futures contracts with their margin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Margin {
     /// How many, in smallest units; below zero they are owed, the position is short. Not zero.

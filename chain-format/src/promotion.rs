@@ -1,6 +1,7 @@
 //! The promotion: a customer asks the bank for a referral, signed with the account's key. It goes to the bank alone and
 //! never stands on the ledger.
 
+use crate::canonical::Canonical;
 use crate::cbor;
 use crate::cose::ContentType;
 use crate::error::{Rule, Violation, ensure};
@@ -17,7 +18,7 @@ const MATERIAL_CONTEXT: &str = "stemma 2026 referral material";
 
 /// The record by which a customer asks for a referral. It counts once: it shares the account's counter with requests and
 /// instructions.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Promotion {
     /// The network.

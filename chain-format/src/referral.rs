@@ -4,6 +4,7 @@
 //! As text it is `STEMMA1:` and the base32 (RFC 4648, no padding) of its envelope: letters, digits and a colon, which a QR
 //! code holds in its alphanumeric mode.
 
+use crate::canonical::Canonical;
 use crate::cose::ContentType;
 use crate::error::{Rule, Violation, ensure};
 use crate::hash::{AccountId, Digest, NetworkId};
@@ -22,7 +23,7 @@ pub const TEXT_CHARS_MAX: usize = 600;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// A bank's compact word about a promotion. Read it with [`crate::validate::read_referral`].
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Referral {
     /// The network.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::canonical::Canonical;
 use crate::cose::ContentType;
 use crate::error::{Rule, Violation, ensure};
 use crate::hash::{Link, NetworkId};
@@ -11,7 +12,7 @@ use crate::member::MemberId;
 use crate::record::Record;
 
 /// A refusal. The same question always gets the same one.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Refusal {
     /// The network.
@@ -40,7 +41,7 @@ pub struct Refusal {
 macro_rules! reasons {
     ($($(#[$doc:meta])* $index:literal $name:ident $text:literal $advice:literal,)*) => {
         /// Why a request was refused. Texts are stable: clients may branch on them.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode, Canonical)]
         #[cbor(index_only)]
         pub enum RefusalReason {
             $($(#[$doc])* #[n($index)] $name,)*

@@ -1,6 +1,7 @@
 //! The first chain: what a customer asks for, signed with the account's key.
 
 use crate::amount::{Amount, Price};
+use crate::canonical::Canonical;
 use crate::cose::ContentType;
 use crate::error::{Rule, Violation, ensure};
 use crate::hash::{AccountId, Digest, Link, NetworkId};
@@ -10,7 +11,7 @@ use crate::member::MemberId;
 use crate::record::Record;
 
 /// The first chain.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Request {
     /// The network.
@@ -44,7 +45,7 @@ pub struct Request {
 }
 
 /// What a customer asks an institution for.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(flat)]
 pub enum Order {
     /// To buy or sell.
@@ -59,7 +60,7 @@ pub enum Order {
 }
 
 /// Which waiting order is to be taken back.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Cancel {
     /// The link of the request that asked for it.
@@ -74,7 +75,7 @@ pub struct Cancel {
 }
 
 /// A payment into or out of the margin of a futures position.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct MarginPayment {
     /// The futures contract; the target institution issues it.
@@ -150,7 +151,7 @@ impl Order {
 }
 
 /// Buy or sell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(index_only)]
 pub enum Side {
     /// The customer pays cash and gets the instrument.
@@ -189,7 +190,7 @@ impl std::fmt::Display for Side {
 }
 
 /// What is to be traded.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Trade {
     /// Buy or sell.
@@ -213,7 +214,7 @@ pub struct Trade {
 }
 
 /// How much to trade: a quantity of the instrument, or an amount of cash. Above zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(flat)]
 pub enum Size {
     /// So many smallest units of the instrument.
@@ -225,7 +226,7 @@ pub enum Size {
 }
 
 /// The claim on an identity: its type, and a commitment to the evidence. The evidence itself goes to the bank alone.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct IdentityClaim {
     /// The type, such as `account-key`: lowercase letters, digits and hyphens, at most 32.

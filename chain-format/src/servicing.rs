@@ -1,6 +1,7 @@
 //! Servicing: what a bank does with an account beside trading. One link in the account's lineage, validated by everyone.
 
 use crate::amount::Amount;
+use crate::canonical::Canonical;
 use crate::cose::ContentType;
 use crate::endorsement::{Credit, CreditTerms, absorbed_hold};
 use crate::error::{Rule, Violation, ensure};
@@ -14,7 +15,7 @@ use crate::record::Record;
 
 /// The record by which a bank services an account; signed by the bank, after the customer's instruction where the act
 /// needs one.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Servicing {
     /// The network.
@@ -47,7 +48,7 @@ pub struct Servicing {
 }
 
 /// What is done with an account.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(flat)]
 pub enum Act {
     /// Nothing leaves the account until it is unfrozen.

@@ -1,6 +1,7 @@
 //! Settlement: what an institution does with a position of a customer when its price is there.
 
 use crate::amount::Price;
+use crate::canonical::Canonical;
 use crate::cose::ContentType;
 use crate::error::{Rule, Violation, ensure};
 use crate::execution::{Deal, Posting, postings_are_formed, price_is_formed};
@@ -11,7 +12,7 @@ use crate::record::Record;
 
 /// The record by which an institution settles a position; signed by the institution. It moves just what the ledger derives from
 /// the position, the listing and the act.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct Settlement {
     /// The network.
@@ -46,7 +47,7 @@ pub struct Settlement {
 
 /// What is done with a position. Prices come with their time, as the institution claims, in Unix milliseconds: not later than the
 /// settlement.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(flat)]
 pub enum SettlementAct {
     /// The order that waits is executed.
@@ -88,7 +89,7 @@ pub enum SettlementAct {
 }
 
 /// Why an order that waits is not executed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(index_only)]
 pub enum ReleaseReason {
     /// The price is beyond the order's limit.
@@ -109,7 +110,7 @@ pub enum ReleaseReason {
 }
 
 /// Why a futures position is closed out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(index_only)]
 pub enum CloseReason {
     /// A margin call was not met in time.

@@ -16,7 +16,7 @@ use common::{Order, Plan};
 use common::{View, World, amount, cash_of, instrument_of, price};
 use stemma_chain_format::bundle::{self, ProvedClaim, Verdict};
 use stemma_chain_format::chain::Entry;
-use stemma_chain_format::dealing::terms_are_met;
+use stemma_chain_format::dealing::{Parties, terms_are_met};
 use stemma_chain_format::error::Rule;
 use stemma_chain_format::request::{Side, Size};
 
@@ -84,8 +84,10 @@ fn cash_is_of_the_currency_that_the_listing_quotes() {
     let order = Order::new(world.customer("alice"), "fund-house", Side::Buy);
     let Entry::Chain(chain) = order.chain(&world) else { panic!("a chain") };
     let mut listing = world.ledger.listing(&instrument_of("fund-house")).unwrap().listing.clone();
-    terms_are_met(&chain, &listing, None).unwrap();
+    let request = chain.request.record();
+    let parties = Parties::of(request.network, request.account, &request.institution);
+    terms_are_met(&chain, &parties, &listing, None).unwrap();
     listing.quoted_in = Some("EUR".to_owned());
-    let violation = terms_are_met(&chain, &listing, None).unwrap_err();
+    let violation = terms_are_met(&chain, &parties, &listing, None).unwrap_err();
     assert_eq!((violation.rule, violation.field.as_str()), (Rule::Terms, "request.trade.cash"));
 }

@@ -4,6 +4,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use crate::account::AccountState;
+use crate::canonical::Canonical;
 use crate::cbor::{self, DecodeError, DecodeReason};
 use crate::certificate::CertifiedHeader;
 use crate::endorsement::Credit;
@@ -136,7 +137,7 @@ pub struct Anchor {
 }
 
 /// What comes after the head: one element of a lineage, of a block or of the whole ledger. It has its entry's bytes, or borrows them.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(flat)]
 pub enum Element<B = ByteVec> {
     /// A listing that what follows needs.
@@ -229,7 +230,7 @@ impl Elements {
     /// Not the one encoding, too large, or not one that the claim has.
     pub fn decode<'b, B>(self, bytes: &'b [u8]) -> Result<Element<B>, Violation>
     where
-        B: Encode<()> + Decode<'b, ()>,
+        B: Encode<()> + Decode<'b, ()> + Canonical<'b>,
     {
         let element = read_element(bytes)?;
         let (belongs, expected) = match (self, &element) {
@@ -264,7 +265,7 @@ impl Element {
     }
 }
 
-fn read_element<'b, B: Encode<()> + Decode<'b, ()>>(bytes: &'b [u8]) -> Result<Element<B>, Violation> {
+fn read_element<'b, B: Encode<()> + Decode<'b, ()> + Canonical<'b>>(bytes: &'b [u8]) -> Result<Element<B>, Violation> {
     Ok(cbor::decode_record(bytes, "bundle element", BUNDLE_ELEMENT_BYTES_MAX)?)
 }
 

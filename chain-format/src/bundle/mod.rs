@@ -43,6 +43,9 @@ pub use write::{Arrangement, Records};
 /// Elements whose signatures are checked in one batch: from some hundreds of signatures on, more save little.
 pub const BATCH_ELEMENTS: usize = 256;
 
+/// What is taken from a bundle's file at once, in bytes: some batches.
+pub const PIECE_BYTES: usize = 1024 * 1024;
+
 /// What a verified bundle proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proved {
@@ -116,9 +119,16 @@ pub enum Verdict {
 
 /// Reads and verifies a bundle against a genesis file.
 pub fn verify(bytes: &[u8], genesis: &GenesisFile) -> Verdict {
-    let mut items = Items::new();
-    items.push(bytes);
-    let mut next = || items.take_or_end();
+    let (mut items, mut pieces) = (Items::new(), bytes.chunks(PIECE_BYTES));
+    let mut next = || loop {
+        match items.take()? {
+            Some(item) => return Ok(Some(item)),
+            None => match pieces.next() {
+                Some(piece) => items.push(piece),
+                None => return items.take_or_end(),
+            },
+        }
+    };
     let head = match next().and_then(Head::first) {
         Ok(head) => head,
         Err(violation) => return Verdict::Unreadable(violation),

@@ -135,7 +135,8 @@ impl Batch {
     /// Reads the elements, and checks all signatures in one batch. It needs nothing else, so several batches can be read side by side.
     #[must_use]
     pub fn read(self) -> ReadBatch {
-        let (mut steps, mut checks, mut unreadable) = (Vec::new(), SignatureChecks::default(), None);
+        let count = self.items.len();
+        let (mut steps, mut checks, mut unreadable) = (Vec::with_capacity(count), SignatureChecks::of(count), None);
         for item in self.items {
             let element: Element<&ByteSlice> = match self.kinds.decode(&item) {
                 Ok(element) => element,

@@ -9,6 +9,7 @@ mod margin;
 mod spot;
 
 use crate::amount::{Amount, Price, Rounding};
+use crate::canonical::Canonical;
 use crate::chain::Chain;
 use crate::error::{Rule, Violation, ensure, same};
 use crate::execution::{Deal, Outcome, Posting, PostingPurpose};
@@ -25,7 +26,7 @@ pub use forward::{fill, reserved_by};
 pub use margin::{Reach, Requirement, requirement};
 
 /// How an instrument is dealt in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(flat)]
 pub enum Dealing {
     /// At once, at the institution's price; the whole price is paid.
@@ -40,7 +41,7 @@ pub enum Dealing {
 }
 
 /// What a futures position must put up. Margins are parts of its value, price times quantity, rounded up to smallest units of cash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode, Canonical)]
 #[cbor(map)]
 pub struct MarginTerms {
     /// What is put up when a position is opened or grows, and restored after a call, in basis points, from 1 to 10,000.
@@ -185,12 +186,14 @@ pub fn movements(
 }
 
 /// What was decided is what was asked, on the listing's terms: its currency, status and bounds, the order's limit, highest fee,
-/// quantity or amount; and the chain moves just what follows, but for rewards. Gives what becomes of the position.
+/// quantity or amount; and the chain moves just what follows, but for rewards. Gives what becomes of the position. The parties are the
+/// account and the listing's issuer.
 ///
 /// # Errors
 /// [`Rule::Terms`], [`Rule::Listing`], [`Rule::Overdraft`] or [`Rule::Agreement`] naming the field.
 pub fn terms_are_met(
     chain: &Chain,
+    parties: &Parties,
     listing: &Listing,
     position: Option<&Position>,
 ) -> Result<Option<Change>, Violation> {
@@ -200,14 +203,13 @@ pub fn terms_are_met(
     let quoted = quoted_in == order.cash().code();
     let (place, expected) = (order.place("cash"), format_args!("cash in {quoted_in}"));
     ensure(quoted, Rule::Terms, place, expected, order.cash())?;
-    let parties = Parties::of(request.network, request.account, &request.institution);
     let decided = Decided {
         request: chain.request.link(),
         order,
         outcome: &execution.outcome,
         executed_ms: execution.executed_ms,
     };
-    let movements = movements(&decided, &parties, listing, position)?;
+    let movements = movements(&decided, parties, listing, position)?;
     let terms = terms_of(listing, order)?;
     let endorsement = chain.endorsement.record();
     match (order, &execution.outcome) {
@@ -276,19 +278,19 @@ pub fn settlement_movements(
     }
 }
 
-/// A settlement moves just what follows from its act, the position and the listing.
+/// A settlement moves just what follows from its act, the position and the listing. The parties are the account and the listing's issuer.
 ///
 /// # Errors
 /// The first rule that it breaks.
 pub fn settlement_holds(
     settlement: &Settlement,
     position: &Position,
+    parties: &Parties,
     listing: &Listing,
 ) -> Result<Option<PositionState>, Violation> {
-    let Settlement { network, institution, account, act, settled_ms, .. } = settlement;
-    let parties = Parties::of(*network, *account, institution);
+    let Settlement { act, settled_ms, .. } = settlement;
     let subject = (settlement.position, position);
-    let movements = settlement_movements(act, *settled_ms, subject, &parties, listing)?;
+    let movements = settlement_movements(act, *settled_ms, subject, parties, listing)?;
     postings_are("settlement", &movements.postings, settlement.postings.iter())?;
     Ok(movements.position.and_then(|change| change.after))
 }

@@ -183,7 +183,7 @@ impl Draft<'_> {
                 ensure(record.replaces.is_none(), Rule::Listing, "listing.replaces", "nothing", found)?;
             }
         }
-        self.listings.insert(instrument, Listed { link: id, listing: record.clone() });
+        self.listings.insert(instrument, Listed::new(id, record.clone()));
         Ok(None)
     }
 

@@ -33,8 +33,7 @@ impl Registry {
         for key in member.keys() {
             self.is_fresh("admit.key", key)?;
         }
-        let registration = Registration { member: member.clone(), status: MemberStatus::Active };
-        self.members.insert(member.id.clone(), registration);
+        self.register(Registration { member: member.clone(), status: MemberStatus::Active });
         Ok(())
     }
 

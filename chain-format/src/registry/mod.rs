@@ -28,6 +28,8 @@ pub struct Registry {
     /// In the order in which they take effect.
     scheduled: Vec<Scheduled>,
     retired: BTreeMap<PublicKey, RetiredKey>,
+    /// Whose each member's own account is. It follows from the members, and saves hashing their names for every record.
+    owners: BTreeMap<AccountId, MemberId>,
 }
 
 /// What there is one of.
@@ -113,13 +115,23 @@ impl Registry {
         let registration = |m: &Member| Registration { member: m.clone(), status: MemberStatus::Active };
         let head = Link(file.network().0);
         let parameters = parameters.clone();
-        Self {
+        let mut registry = Self {
             network: file.network(),
             summary: Summary { parameters, version: FORMAT_VERSION, epoch: 0, number: 0, head },
-            members: members.iter().map(|m| (m.id.clone(), registration(m))).collect(),
+            members: BTreeMap::new(),
             scheduled: Vec::new(),
             retired: BTreeMap::new(),
-        }
+            owners: BTreeMap::new(),
+        };
+        members.iter().for_each(|member| registry.register(registration(member)));
+        registry
+    }
+
+    /// A member comes, with its own accounts.
+    fn register(&mut self, registration: Registration) {
+        let id = &registration.member.id;
+        self.owners.extend(self.own_accounts(id).map(|account| (account, id.clone())));
+        self.members.insert(id.clone(), registration);
     }
 
     /// The network.
@@ -265,7 +277,7 @@ impl Registry {
 
     /// Whether an account is one of a member's own.
     pub fn owns(&self, id: &MemberId, account: &AccountId) -> bool {
-        OwnAccount::ALL.iter().any(|purpose| own_account(&self.network, id, *purpose) == *account)
+        self.owners.get(account) == Some(id)
     }
 
     /// The Merkle root (RFC 6962 shape, BLAKE3) over the summary, all members in the order of their ids, what waits in the order in which
@@ -296,13 +308,11 @@ impl Registry {
     pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
         let Encoded { network, summary, members, scheduled, retired } =
             cbor::decode(bytes, "registry", REGISTRY_BYTES_MAX)?;
-        Ok(Self {
-            network,
-            summary,
-            members: members.into_iter().map(|r| (r.member.id.clone(), r)).collect(),
-            scheduled,
-            retired: retired.into_iter().map(|r| (r.key, r)).collect(),
-        })
+        let retired = retired.into_iter().map(|r| (r.key, r)).collect();
+        let (none, owners) = (BTreeMap::new(), BTreeMap::new());
+        let mut registry = Self { network, summary, members: none, scheduled, retired, owners };
+        members.into_iter().for_each(|registration| registry.register(registration));
+        Ok(registry)
     }
 }
 
@@ -328,6 +338,11 @@ fn leaf<T: minicbor::Encode<()>>(kind: u8, value: &T) -> Digest {
 
 /// The id of a member's own account for a purpose. It needs no opening record: membership implies it.
 pub fn own_account(network: &NetworkId, id: &MemberId, purpose: OwnAccount) -> AccountId {
+    own_account_by_text(network, id.as_str(), purpose)
+}
+
+/// The same by an id's text, such as an instrument's issuer.
+pub(crate) fn own_account_by_text(network: &NetworkId, id: &str, purpose: OwnAccount) -> AccountId {
     // The context's own hash is always the same.
     static CONTEXT: LazyLock<ContextKey> =
         LazyLock::new(|| hazmat::hash_derive_key_context("stemma 2026 member account id"));
@@ -335,6 +350,6 @@ pub fn own_account(network: &NetworkId, id: &MemberId, purpose: OwnAccount) -> A
     hasher.update(network.as_bytes());
     hasher.update(purpose.as_str().as_bytes());
     hasher.update(b"/");
-    hasher.update(id.as_str().as_bytes());
+    hasher.update(id.as_bytes());
     AccountId(hasher.finalize().into())
 }

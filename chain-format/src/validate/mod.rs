@@ -133,13 +133,20 @@ impl Unjudged {
 }
 
 /// Checks the signatures of entries that come one after the other, all in one batch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SignatureChecks {
     entries: Vec<Result<Entry, Violation>>,
     batch: SignatureBatch,
 }
 
 impl SignatureChecks {
+    /// Before the first of about so many entries.
+    pub(crate) fn of(entries: usize) -> Self {
+        // Most entries are chains.
+        let signatures = entries.saturating_mul(3);
+        Self { entries: Vec::with_capacity(entries), batch: SignatureBatch::of(signatures) }
+    }
+
     /// The next entry, where it could be read.
     pub(crate) fn add(&mut self, entry: Result<Entry, Violation>) {
         if let Ok(entry) = &entry {

@@ -96,7 +96,7 @@ pub fn change(
 
 /// What is listed, for people and programs.
 pub fn view(listed: &Listed) -> InstrumentView {
-    let Listed { link, listing } = listed;
+    let Listed { link, listing, .. } = listed;
     InstrumentView {
         instrument: listing.instrument.to_string(),
         kind: listing.kind.to_string(),
