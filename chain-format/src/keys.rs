@@ -110,51 +110,63 @@ pub fn verify_batch(checks: &[SignatureCheck]) -> Vec<Result<(), KeyError>> {
     batch.verify()
 }
 
-/// Signatures to check at once. Of each message no more is kept than its hashes.
+/// Signatures to check at once. Whoever collects them does little: messages are hashed where the batch is verified.
 #[derive(Debug, Default)]
 pub struct SignatureBatch {
-    signatures: Vec<(Item, [u8; 32])>,
-    /// Where the messages of stages are written, one after the other.
-    message: Vec<u8>,
+    due: Vec<Due>,
+    /// The messages, one behind the other.
+    messages: Vec<u8>,
+}
+
+/// One signature, with the BLAKE3 of something that determines its key, its message and itself.
+#[derive(Debug)]
+struct Due {
+    key: PublicKey,
+    signature: Signature,
+    digest: [u8; 32],
+    /// Where its message ends.
+    end: usize,
 }
 
 impl SignatureBatch {
     /// Before the first of about so many signatures.
     pub fn of(signatures: usize) -> Self {
-        Self { signatures: Vec::with_capacity(signatures), message: Vec::new() }
+        // As long as the stages of a plain trade.
+        const MESSAGE_BYTES: usize = 448;
+        let messages = Vec::with_capacity(signatures.saturating_mul(MESSAGE_BYTES));
+        Self { due: Vec::with_capacity(signatures), messages }
     }
 
     /// One more signature.
     pub fn add(&mut self, check: &SignatureCheck) {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&check.key.0).update(&check.signature.0).update(blake3::hash(&check.message).as_bytes());
-        let key = VerificationKeyBytes::from(check.key.0);
-        let item = Item::from((key, check.signature.0.into(), &check.message));
-        self.signatures.push((item, hasher.finalize().into()));
+        self.add_known(check.key, hasher.finalize().into(), |messages| {
+            messages.extend_from_slice(&check.message);
+            check.signature
+        });
     }
 
-    /// One more signature, with the BLAKE3 of something that determines its key, its message and itself; the message is written, and the
-    /// signature on it given back.
+    /// One more signature, with the BLAKE3 of something that determines its key, its message and itself; the message is written behind
+    /// others, and the signature on it given back.
     pub(crate) fn add_known(
         &mut self,
         key: PublicKey,
         digest: [u8; 32],
         write: impl FnOnce(&mut Vec<u8>) -> Signature,
     ) {
-        self.message.clear();
-        let signature = write(&mut self.message);
-        let item = Item::from((VerificationKeyBytes::from(key.0), signature.0.into(), &self.message));
-        self.signatures.push((item, digest));
+        let signature = write(&mut self.messages);
+        self.due.push(Due { key, signature, digest, end: self.messages.len() });
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.signatures.len()
+        self.due.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.signatures.is_empty()
+        self.due.is_empty()
     }
 
     /// The verdict on each, the same that [`verify`] gives.
@@ -162,8 +174,15 @@ impl SignatureBatch {
     /// Cost per signature falls to under a half from some 64 signatures on. Where one is bad, the batch is halved until it
     /// is found, so a few bad ones among many stay cheap.
     pub fn verify(&self) -> Vec<Result<(), KeyError>> {
-        let mut verdicts = Vec::with_capacity(self.signatures.len());
-        verify_halving(&self.signatures, &mut verdicts);
+        let mut start = 0;
+        let hashed = self.due.iter().map(|Due { key, signature, digest, end }| {
+            let message = self.messages.get(start..*end).unwrap_or_default();
+            start = *end;
+            (Item::from((VerificationKeyBytes::from(key.0), signature.0.into(), &message)), *digest)
+        });
+        let hashed: Vec<(Item, [u8; 32])> = hashed.collect();
+        let mut verdicts = Vec::with_capacity(hashed.len());
+        verify_halving(&hashed, &mut verdicts);
         verdicts
     }
 }

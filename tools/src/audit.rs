@@ -1,27 +1,28 @@
-//! A bundle verified as it is read: little of it is kept, and signatures are checked on every core. Whoever wants to show the steps is
-//! their witness.
+//! A bundle verified as it is read: little of it is kept, and signatures are checked on every core while more is read. Whoever wants to show
+//! the steps is their witness.
 
 pub mod page;
 pub mod steps;
 pub mod watch;
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, Scope};
 
-use stemma_chain_format::bundle::{Audit, BATCH_ELEMENTS, Batch, Head, Items, ReadBatch, Shown, Verdict};
+use stemma_chain_format::bundle::{
+    Audit, BATCH_ELEMENTS, CheckedSignatures, DueSignatures, Head, Items, Shown, Verdict,
+};
 use stemma_chain_format::error::Violation;
 use stemma_chain_format::genesis::GenesisFile;
 
 /// What is read at once, in bytes.
 const READ_BYTES: usize = 1024 * 1024;
-/// Batches on their way for each thread that checks signatures.
-const BATCHES_A_THREAD: usize = 2;
-/// Elements of each of the first batches: fewer than of the others, so that a short bundle too is spread over the threads.
-const FIRST_BATCH_ELEMENTS: usize = 48;
+/// Elements of each of the first batches of signatures for every thread: fewer than of the others, so that a short bundle too is spread over
+/// the threads.
+const FIRST_BATCH_ELEMENTS: usize = 26;
+const FIRST_BATCHES_A_THREAD: usize = 2;
 
 /// Who sees the steps of a verification: first what is looked at, then whether it holds.
 pub trait Witness {
@@ -31,172 +32,226 @@ pub trait Witness {
     fn begun(&mut self, _: Result<(), &Violation>) {}
     /// An element is about to be followed.
     fn looks(&mut self, _: Shown<'_>) {}
-    /// All elements that were looked at were followed, or those before the one that is refuted.
+    /// All elements that were looked at hold, or those before the one that is refuted.
     fn followed(&mut self, _: Result<(), &Violation>) {}
 }
 
 /// Nobody.
 impl Witness for () {}
 
-/// Verifies a bundle against a genesis file while it is read.
+/// Verifies a bundle against a genesis file while it is read, on all cores.
 ///
 /// # Errors
 /// It cannot be read.
 pub fn verify_stream(from: impl Read, genesis: &GenesisFile) -> io::Result<Verdict> {
-    verify_before(from, genesis, &mut ())
+    let mut source = Source::new(from);
+    let mut audit = match begin(&mut source, genesis, &mut ())? {
+        Ok(audit) => audit,
+        Err(verdict) => return Ok(verdict),
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    thread::scope(|scope| {
+        let mut checkers = Checkers::start(scope, threads);
+        let why = loop {
+            let next = source.next(|item| audit.take(item, |_| {}))?;
+            let goes_on = matches!(next, Next::Taken);
+            if goes_on && audit.due() < checkers.batch_elements() {
+                continue;
+            }
+            let all_hold = checkers.check(audit.hand_out());
+            match next {
+                Next::Taken if all_hold => {}
+                Next::Taken | Next::End => break None,
+                Next::Stopped(why) => break Some(why),
+            }
+        };
+        Ok(match checkers.finish() {
+            Ok(checked) => {
+                audit.checked(checked);
+                audit.conclude(why)
+            }
+            Err(violation) => Verdict::Refuted(violation),
+        })
+    })
 }
 
-/// The same before a witness.
+/// The same before a witness, to whom nothing is shown as holding before its signatures are checked.
 ///
 /// # Errors
 /// It cannot be read.
 pub fn verify_before(from: impl Read, genesis: &GenesisFile, witness: &mut impl Witness) -> io::Result<Verdict> {
-    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    match verified(Source { from, items: Items::new(), is_at_end: false }, genesis, threads, witness) {
-        Ok(verdict) | Err(Stopped::Verdict(verdict)) => Ok(verdict),
-        Err(Stopped::Io(e)) => Err(e),
+    let mut source = Source::new(from);
+    let mut audit = match begin(&mut source, genesis, witness)? {
+        Ok(audit) => audit,
+        Err(verdict) => return Ok(verdict),
+    };
+    let mut looked = 0_usize;
+    loop {
+        let next = source.next(|item| audit.take(item, |shown| witness.looks(shown)))?;
+        looked = looked.saturating_add(1);
+        if matches!(next, Next::Taken) && looked < BATCH_ELEMENTS {
+            continue;
+        }
+        looked = 0;
+        if let Err(violation) = audit.check_due() {
+            witness.followed(Err(&violation));
+            return Ok(Verdict::Refuted(violation));
+        }
+        witness.followed(match &next {
+            Next::Stopped(Verdict::Refuted(violation)) => Err(violation),
+            _ => Ok(()),
+        });
+        match next {
+            Next::Taken => {}
+            Next::End => return Ok(audit.conclude(None)),
+            Next::Stopped(why) => return Ok(audit.conclude(Some(why))),
+        }
     }
 }
 
-/// Why nothing more is read.
-enum Stopped {
-    Verdict(Verdict),
-    Io(io::Error),
-}
-
-fn refuted(violation: Violation) -> Stopped {
-    Stopped::Verdict(Verdict::Refuted(violation))
-}
-
-fn unreadable(violation: Violation) -> Stopped {
-    Stopped::Verdict(Verdict::Unreadable(violation))
+/// Reads the head, and verifies it.
+fn begin(
+    source: &mut Source<impl Read>,
+    genesis: &GenesisFile,
+    witness: &mut impl Witness,
+) -> io::Result<Result<Audit, Verdict>> {
+    let head = match source.head()? {
+        Ok(head) => head,
+        Err(violation) => return Ok(Err(Verdict::Unreadable(violation))),
+    };
+    witness.reads(&head);
+    let begun = Audit::begin(head, genesis);
+    witness.begun(begun.as_ref().map(|_| ()));
+    Ok(begun.map_err(Verdict::Refuted))
 }
 
 /// The items of a file.
 struct Source<R> {
     from: R,
-    items: Items,
+    items: Items<'static>,
+    piece: Vec<u8>,
     is_at_end: bool,
 }
 
+/// What became of the next item.
+enum Next {
+    /// It was taken.
+    Taken,
+    /// There is none.
+    End,
+    /// It was not taken, or can't be read.
+    Stopped(Verdict),
+}
+
 impl<R: Read> Source<R> {
-    fn next(&mut self) -> Result<Option<Vec<u8>>, Stopped> {
+    fn new(from: R) -> Self {
+        Self { from, items: Items::new(), piece: Vec::new(), is_at_end: false }
+    }
+
+    fn head(&mut self) -> io::Result<Result<Head, Violation>> {
+        let mut head = None;
+        let next = self.next(|item| {
+            head = Some(Head::first(Some(item)));
+            Ok(())
+        })?;
+        Ok(match (head, next) {
+            (Some(head), _) => head,
+            (None, Next::Stopped(Verdict::Unreadable(violation))) => Err(violation),
+            (None, _) => Head::first(None),
+        })
+    }
+
+    /// Gives the next item to whoever takes it.
+    fn next(&mut self, take: impl FnOnce(&[u8]) -> Result<(), Verdict>) -> io::Result<Next> {
         loop {
-            if self.is_at_end {
-                return self.items.take_or_end().map_err(unreadable);
+            let item = if self.is_at_end { self.items.take_or_end() } else { self.items.take() };
+            match item {
+                Ok(Some(item)) => return Ok(take(item).map_or_else(Next::Stopped, |()| Next::Taken)),
+                Ok(None) if self.is_at_end => return Ok(Next::End),
+                Ok(None) => {}
+                Err(violation) => return Ok(Next::Stopped(Verdict::Unreadable(violation))),
             }
-            if let Some(item) = self.items.take().map_err(unreadable)? {
-                return Ok(Some(item));
-            }
-            let mut bytes = Vec::new();
-            let read = self.from.by_ref().take(READ_BYTES as u64).read_to_end(&mut bytes).map_err(Stopped::Io)?;
+            self.piece.clear();
+            let read = self.from.by_ref().take(READ_BYTES as u64).read_to_end(&mut self.piece)?;
             self.is_at_end = read == 0;
-            self.items.push(&bytes);
+            self.items.push(&self.piece);
         }
-    }
-
-    /// The next items, fewer than asked for only at the end, and what keeps the one after them from being read.
-    fn items(&mut self, count: usize) -> (Vec<Vec<u8>>, Option<Stopped>) {
-        let mut items = Vec::with_capacity(count);
-        while items.len() < count {
-            match self.next() {
-                Ok(Some(item)) => items.push(item),
-                Ok(None) => break,
-                Err(stopped) => return (items, Some(stopped)),
-            }
-        }
-        (items, None)
     }
 }
 
-fn verified(
-    mut source: Source<impl Read>,
-    genesis: &GenesisFile,
+/// Threads that check signatures, each a batch at a time.
+struct Checkers {
     threads: usize,
-    witness: &mut impl Witness,
-) -> Result<Verdict, Stopped> {
-    let head = Head::first(source.next()?).map_err(unreadable)?;
-    witness.reads(&head);
-    let begun = Audit::begin(head, genesis);
-    witness.begun(begun.as_ref().map(|_| ()));
-    let mut audit = begun.map_err(refuted)?;
-    follow_side_by_side(&mut source, &mut audit, threads, witness)?;
-    audit.finish().map(|proved| Verdict::Verified(Box::new(proved))).map_err(refuted)
+    to_check: SyncSender<(u64, DueSignatures)>,
+    done: Receiver<(u64, Result<CheckedSignatures, Violation>)>,
+    sent: u64,
+    checked: CheckedSignatures,
+    /// The first batch of those that are done in which one does not verify.
+    broken: Option<(u64, Violation)>,
 }
 
-/// Batches are read, and their signatures checked, on several threads; here they are judged and followed in their order.
-fn follow_side_by_side(
-    source: &mut Source<impl Read>,
-    audit: &mut Audit,
-    threads: usize,
-    witness: &mut impl Witness,
-) -> Result<(), Stopped> {
-    let in_flight_max = threads.saturating_mul(BATCHES_A_THREAD).max(1);
-    thread::scope(|scope| {
-        let (to_check, waiting) = mpsc::sync_channel::<(u64, Batch)>(in_flight_max);
-        let (done, checked) = mpsc::sync_channel::<(u64, ReadBatch)>(in_flight_max);
+impl Checkers {
+    fn start<'s>(scope: &'s Scope<'s, '_>, threads: usize) -> Self {
+        // Whoever hands out batches waits once each thread has another one before it, so that few are kept.
+        let (to_check, waiting) = mpsc::sync_channel(threads);
+        let (result, done) = mpsc::channel();
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..threads {
-            let (waiting, done) = (Arc::clone(&waiting), done.clone());
-            scope.spawn(move || check_batches(&waiting, &done));
+            let (waiting, result) = (Arc::clone(&waiting), result.clone());
+            scope.spawn(move || check_batches(&waiting, &result));
         }
-        drop(done);
-        let mut inbox = Inbox { checked, early: BTreeMap::new(), next: 0 };
-        let (mut sent, mut stopped, mut is_at_end) = (0_u64, None, false);
-        while !is_at_end || inbox.next < sent {
-            let in_flight = usize::try_from(sent.saturating_sub(inbox.next)).unwrap_or(usize::MAX);
-            if !is_at_end && in_flight < in_flight_max {
-                let is_first = threads > 1 && sent < in_flight_max as u64;
-                let count = if is_first { FIRST_BATCH_ELEMENTS } else { BATCH_ELEMENTS };
-                let (items, why) = source.items(count);
-                (is_at_end, stopped) = (items.len() < count, why);
-                if to_check.send((sent, Batch::new(audit.elements(), items))).is_err() {
-                    break;
-                }
-                sent = sent.saturating_add(1);
-                continue;
+        Self { threads, to_check, done, sent: 0, checked: CheckedSignatures::default(), broken: None }
+    }
+
+    /// How many elements the next batch has.
+    fn batch_elements(&self) -> usize {
+        let is_first = self.threads > 1 && self.sent < self.threads.saturating_mul(FIRST_BATCHES_A_THREAD) as u64;
+        if is_first { FIRST_BATCH_ELEMENTS } else { BATCH_ELEMENTS }
+    }
+
+    /// Has signatures checked; tells whether all verify of which it is known already.
+    fn check(&mut self, due: DueSignatures) -> bool {
+        let goes_on = self.to_check.send((self.sent, due)).is_ok();
+        self.sent = self.sent.saturating_add(1);
+        while let Ok(done) = self.done.try_recv() {
+            self.take(done);
+        }
+        goes_on && self.broken.is_none()
+    }
+
+    fn take(&mut self, (number, result): (u64, Result<CheckedSignatures, Violation>)) {
+        match result {
+            Ok(checked) => self.checked = std::mem::take(&mut self.checked).and(checked),
+            Err(violation) if self.broken.as_ref().is_none_or(|(first, _)| number < *first) => {
+                self.broken = Some((number, violation));
             }
-            let Some(batch) = inbox.take() else { break };
-            let (checked, why) = audit.judge(batch);
-            checked.shown().for_each(|shown| witness.looks(shown));
-            let followed = audit.follow(checked);
-            witness.followed(followed.as_ref().copied());
-            followed.map_err(refuted)?;
-            why.map_or(Ok(()), |violation| Err(unreadable(violation)))?;
+            Err(_) => {}
         }
-        stopped.map_or(Ok(()), Err)
-    })
+    }
+
+    /// Waits for all of them.
+    fn finish(mut self) -> Result<CheckedSignatures, Violation> {
+        let (none, _) = mpsc::sync_channel(0);
+        drop(std::mem::replace(&mut self.to_check, none));
+        while let Ok(done) = self.done.recv() {
+            self.take(done);
+        }
+        self.broken.map_or(Ok(self.checked), |(_, violation)| Err(violation))
+    }
 }
 
-fn check_batches(waiting: &Mutex<Receiver<(u64, Batch)>>, done: &SyncSender<(u64, ReadBatch)>) {
+fn check_batches(
+    waiting: &Mutex<Receiver<(u64, DueSignatures)>>,
+    done: &Sender<(u64, Result<CheckedSignatures, Violation>)>,
+) {
     loop {
         let next = match waiting.lock() {
             Ok(waiting) => waiting.recv(),
             Err(_) => return,
         };
-        let Ok((number, batch)) = next else { return };
-        if done.send((number, batch.read())).is_err() {
+        let Ok((number, due)) = next else { return };
+        if done.send((number, due.check())).is_err() {
             return;
-        }
-    }
-}
-
-/// Batches that were read, put in order again.
-struct Inbox {
-    checked: Receiver<(u64, ReadBatch)>,
-    early: BTreeMap<u64, ReadBatch>,
-    next: u64,
-}
-
-impl Inbox {
-    fn take(&mut self) -> Option<ReadBatch> {
-        loop {
-            if let Some(batch) = self.early.remove(&self.next) {
-                self.next = self.next.saturating_add(1);
-                return Some(batch);
-            }
-            let (number, batch) = self.checked.recv().ok()?;
-            self.early.insert(number, batch);
         }
     }
 }

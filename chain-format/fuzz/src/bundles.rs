@@ -50,14 +50,14 @@ fn pieces(bytes: &[u8]) -> Option<Bundle> {
         items.push(piece);
         rest = after;
         while let Some(item) = items.take().ok()? {
-            read.push(item);
+            read.push(item.to_vec());
         }
     }
     while let Some(item) = items.take_or_end().ok()? {
-        read.push(item);
+        read.push(item.to_vec());
     }
     let mut read = read.into_iter();
-    let head = Head::first(read.next()).ok()?;
+    let head = Head::first(read.next().as_deref()).ok()?;
     let elements: Result<Vec<_>, _> = read.map(|item| Element::decode(&item)).collect();
     Some(Bundle { head, elements: elements.ok()? })
 }

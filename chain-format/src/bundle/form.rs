@@ -1,5 +1,7 @@
 //! The form of a bundle: a head, and the elements of its claim, each an item of a CBOR sequence (RFC 8742).
 
+use std::borrow::Cow;
+
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
@@ -174,9 +176,9 @@ impl Head {
     ///
     /// # Errors
     /// There is none, or it is no head.
-    pub fn first(item: Option<Vec<u8>>) -> Result<Self, Violation> {
+    pub fn first(item: Option<&[u8]>) -> Result<Self, Violation> {
         let item = item.ok_or_else(|| Violation::new(Rule::Encoding, "bundle", "a head", "an empty file"))?;
-        Self::decode(&item)
+        Self::decode(item)
     }
 
     /// Reads a head.
@@ -328,47 +330,52 @@ impl Bundle {
     /// # Errors
     /// The first item that is not what it must be.
     pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
-        let mut items = Items::new();
-        items.push(bytes);
+        let mut items = Items::of(bytes);
         let head = Head::first(items.take_or_end()?)?;
         let mut elements = Vec::new();
         while let Some(item) = items.take_or_end()? {
-            elements.push(Element::decode(&item)?);
+            elements.push(Element::decode(item)?);
         }
         Ok(Self { head, elements })
     }
 }
 
-/// The items of a bundle's file, which comes piece by piece.
+/// The items of a bundle's file, which comes piece by piece or is in memory.
 #[derive(Debug, Default)]
-pub struct Items {
-    /// What is not yet taken.
-    buffer: Vec<u8>,
+pub struct Items<'b> {
+    /// What is not yet taken, and the last that was.
+    buffer: Cow<'b, [u8]>,
     /// How much of it is.
     at: usize,
     taken_items: u64,
     pushed_bytes: u64,
 }
 
-impl Items {
+impl<'b> Items<'b> {
     /// Before the first byte.
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// Of a whole file.
+    pub fn of(bytes: &'b [u8]) -> Self {
+        Self { buffer: Cow::Borrowed(bytes), at: 0, taken_items: 0, pushed_bytes: bytes.len() as u64 }
+    }
+
     /// The file goes on.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.buffer.drain(..self.at);
+        let buffer = self.buffer.to_mut();
+        buffer.drain(..self.at);
         self.at = 0;
         self.pushed_bytes = self.pushed_bytes.saturating_add(bytes.len() as u64);
-        self.buffer.extend_from_slice(bytes);
+        buffer.extend_from_slice(bytes);
     }
 
     /// The next item; none where more bytes are needed.
     ///
     /// # Errors
     /// What stands there is no item, or one that is too large.
-    pub fn take(&mut self) -> Result<Option<Vec<u8>>, Violation> {
+    pub fn take(&mut self) -> Result<Option<&[u8]>, Violation> {
         self.item(false)
     }
 
@@ -376,11 +383,11 @@ impl Items {
     ///
     /// # Errors
     /// As with [`Self::take`], or the file ends in the middle of an item.
-    pub fn take_or_end(&mut self) -> Result<Option<Vec<u8>>, Violation> {
+    pub fn take_or_end(&mut self) -> Result<Option<&[u8]>, Violation> {
         self.item(true)
     }
 
-    fn item(&mut self, is_at_end: bool) -> Result<Option<Vec<u8>>, Violation> {
+    fn item(&mut self, is_at_end: bool) -> Result<Option<&[u8]>, Violation> {
         let (name, bytes_max) = match self.taken_items {
             0 => ("bundle", BUNDLE_HEAD_BYTES_MAX),
             _ => ("bundle element", BUNDLE_ELEMENT_BYTES_MAX),
@@ -397,10 +404,10 @@ impl Items {
         match cbor::first_item(rest) {
             Ok(item) if item.len() > bytes_max => Err(too_large(item.len(), bytes_max)),
             Ok(item) => {
-                let item = item.to_vec();
-                self.at = self.at.saturating_add(item.len());
+                let (start, end) = (self.at, self.at.saturating_add(item.len()));
+                self.at = end;
                 self.taken_items = self.taken_items.saturating_add(1);
-                Ok(Some(item))
+                Ok(self.buffer.get(start..end))
             }
             Err((_, DecodeReason::Truncated)) if rest.len() > bytes_max => Err(too_large(rest.len(), bytes_max)),
             Err((_, DecodeReason::Truncated)) if !is_at_end => Ok(None),

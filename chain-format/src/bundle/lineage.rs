@@ -6,7 +6,7 @@ use std::fmt;
 use super::credits::Credits;
 use super::form::{Anchor, HeldPosition, Holding};
 use super::listings::Listings;
-use super::read::{Checked, Part, Step};
+use super::read::{DueSignatures, Part, Place, Step};
 use crate::account::AccountState;
 use crate::chain::Entry;
 use crate::endorsement::Credit;
@@ -59,11 +59,19 @@ struct Counts {
     settlements: u64,
 }
 
-/// Counts one more, and returns its place.
-fn next(count: &mut u64) -> u64 {
-    let index = *count;
-    *count = count.saturating_add(1);
-    index
+impl Counts {
+    /// Counts one more, and returns its place.
+    fn next(&mut self, part: Part) -> Place {
+        let count = match part {
+            Part::Listing => &mut self.listings,
+            Part::Source => &mut self.sources,
+            Part::Settlement => &mut self.settlements,
+            Part::Entry | Part::InBlock => &mut self.entries,
+        };
+        let index = *count;
+        *count = count.saturating_add(1);
+        Place { block: None, part, index }
+    }
 }
 
 fn wrong(place: impl fmt::Display, expected: &str, found: impl fmt::Display) -> Violation {
@@ -101,35 +109,33 @@ impl Derivation {
         Ok(Self { since, state, positions, credits, at_anchor: true, ..Self::from_opening(claimed) })
     }
 
-    /// Follows elements in their order.
+    /// Follows the next element. The signatures of an entry are due from where it is used on.
     ///
     /// # Errors
     /// The first step that fails, with its place.
-    pub(super) fn follow(&mut self, checked: Checked) -> Result<(), Violation> {
-        checked.steps.into_iter().try_for_each(|step| match step {
+    pub(super) fn follow(&mut self, step: Step, due: &mut DueSignatures) -> Result<(), Violation> {
+        match step {
             Step::Waiting(credit) => self.wait(credit),
-            Step::Entry(Part::Listing, verdict) => {
-                let index = next(&mut self.counts.listings);
-                let entry = verdict.map_err(|v| v.within(format!("listings[{index}]")))?;
-                self.credits.sources_are_used()?;
-                self.listings.offer(index, &entry)
+            Step::Entry(part, judged) => {
+                let place = self.counts.next(part);
+                let entry = due.add(place, judged)?;
+                match part {
+                    Part::Listing => {
+                        self.credits.sources_are_used()?;
+                        self.listings.offer(place.index, &entry)
+                    }
+                    Part::Source => {
+                        self.credits.offer(place.index, entry);
+                        Ok(())
+                    }
+                    Part::Entry => self.entry(format_args!("{place}"), &entry),
+                    Part::Settlement => self.settle(format_args!("{place}"), &entry),
+                    // A lineage has no such elements.
+                    Part::InBlock => Ok(()),
+                }
             }
-            Step::Entry(Part::Source, verdict) => {
-                let index = next(&mut self.counts.sources);
-                self.credits.offer(index, verdict.map_err(|v| v.within(format!("sources[{index}]")))?);
-                Ok(())
-            }
-            Step::Entry(Part::Entry, verdict) => {
-                let place = format_args!("lineage[{}]", next(&mut self.counts.entries));
-                self.entry(place, &verdict.map_err(|v| v.within(place))?)
-            }
-            Step::Entry(Part::Settlement, verdict) => {
-                let place = format_args!("settlements[{}]", next(&mut self.counts.settlements));
-                self.settle(place, &verdict.map_err(|v| v.within(place))?)
-            }
-            // A lineage has no such elements.
-            Step::Entry(Part::InBlock, _) | Step::Block(..) | Step::Account(_) | Step::Position(..) => Ok(()),
-        })
+            Step::Block(..) | Step::Account(_) | Step::Position(..) => Ok(()),
+        }
     }
 
     fn entry(&mut self, place: fmt::Arguments<'_>, verified: &VerifiedEntry) -> Result<(), Violation> {

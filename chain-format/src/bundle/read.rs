@@ -1,18 +1,20 @@
-//! The elements of a bundle on their way: read, with all their signatures checked in one batch, then each entry judged by the registry
-//! under which it was committed.
+//! The elements of a bundle on their way: each is read, and judged by itself under the registry under which it was committed. Its
+//! signatures are due then.
+
+use std::fmt;
 
 use minicbor::bytes::ByteSlice;
 
-use super::form::{Element, Elements};
+use super::form::Element;
 use crate::account::AccountState;
 use crate::chain::Entry;
 use crate::endorsement::Credit;
-use crate::error::{Rule, Violation};
+use crate::error::Violation;
 use crate::hash::AccountId;
 use crate::header::Header;
 use crate::position::Position;
 use crate::registry::Registry;
-use crate::validate::{SignatureChecks, Unjudged, VerifiedEntry};
+use crate::validate::{self, EntrySignatures, VerifiedEntry};
 
 /// What an entry is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,57 +26,54 @@ pub(super) enum Part {
     InBlock,
 }
 
-/// Judges entries, and counts signatures.
-#[derive(Debug)]
-pub(super) struct Reader {
-    /// The registries that were in force up to the checkpoint, the genesis' first. There is at least one.
-    registries: Vec<Registry>,
-    /// The first of them that may be in force where the lineage begins.
-    base: usize,
-    /// That of the last lineage entry; of the last element that a settlement may stand on.
-    since: usize,
-    since_run: usize,
-    /// The position whose settlements come, where none of the lineage's entries came yet.
-    first_run: Option<AccountId>,
-    began: bool,
-    /// Signatures so far.
-    pub signatures: u64,
-}
-
-/// Elements as they stand in the file.
-#[derive(Debug)]
-pub struct Batch {
-    kinds: Elements,
-    items: Vec<Vec<u8>>,
-}
-
-/// Elements that are read and whose signatures are checked, but no other rule yet.
-#[derive(Debug)]
-pub struct ReadBatch {
-    pub(super) steps: Vec<Step<Result<Unjudged, Violation>>>,
-    /// Why there is none more: the next can't be read.
-    pub(super) unreadable: Option<Violation>,
-}
-
-/// Elements of which all is judged that can be by themselves.
-#[derive(Debug)]
-pub struct Checked {
-    pub(super) steps: Vec<Step<Result<VerifiedEntry, Violation>>>,
-}
-
-/// A checked element, for whoever shows it.
+/// Where an element stands, as a verdict names it.
 #[derive(Debug, Clone, Copy)]
-pub enum Shown<'c> {
-    /// An entry, with the name of its kind of element in places, and the verdict on it by itself.
-    Entry(&'static str, Result<&'c VerifiedEntry, &'c Violation>),
+pub(super) struct Place {
+    /// The block's index, where it stands in one of many.
+    pub block: Option<u64>,
+    pub part: Part,
+    /// Its index among those of its part.
+    pub index: u64,
+}
+
+/// One element, an entry judged by itself.
+#[derive(Debug)]
+pub(super) enum Step {
+    Entry(Part, Result<VerifiedEntry, Violation>),
+    Waiting(Credit),
+    Block(Header, u32),
+    Account(AccountState),
+    Position(AccountId, Position),
+}
+
+/// An element, for whoever shows it.
+#[derive(Debug, Clone, Copy)]
+pub enum Shown<'s> {
+    /// An entry, with the name of its kind of element in places.
+    Entry(&'static str, &'s VerifiedEntry),
     /// A credit that waits.
-    Waiting(&'c Credit),
+    Waiting(&'s Credit),
     /// A block, and how many entries follow.
-    Block(&'c Header, u32),
+    Block(&'s Header, u32),
     /// An account as it is stated.
-    Account(&'c AccountState),
+    Account(&'s AccountState),
     /// A position as it is stated, with its key.
-    Position(&'c AccountId, &'c Position),
+    Position(&'s AccountId, &'s Position),
+}
+
+/// The signatures of elements that were followed as if they all verified. Until they are checked, nothing is concluded.
+#[derive(Debug, Default)]
+pub struct DueSignatures {
+    places: Vec<Place>,
+    signatures: EntrySignatures,
+}
+
+/// Says that signatures which were due verify.
+#[derive(Debug, Default)]
+pub struct CheckedSignatures {
+    /// Of how many elements.
+    pub(super) elements: usize,
+    pub(super) signatures: u64,
 }
 
 impl Part {
@@ -90,101 +89,124 @@ impl Part {
     }
 }
 
-impl Checked {
-    /// The elements in their order.
-    pub fn shown(&self) -> impl Iterator<Item = Shown<'_>> {
-        self.steps.iter().map(|step| match step {
-            Step::Entry(part, verdict) => Shown::Entry(part.as_str(), verdict.as_ref()),
-            Step::Waiting(credit) => Shown::Waiting(credit),
-            Step::Block(header, count) => Shown::Block(header, *count),
-            Step::Account(state) => Shown::Account(state),
-            Step::Position(key, position) => Shown::Position(key, position),
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { block, part, index } = self;
+        block.map_or(Ok(()), |block| write!(f, "blocks[{block}]."))?;
+        write!(f, "{}[{index}]", part.as_str())
+    }
+}
+
+impl Step {
+    /// An element as it was read; what judges an entry is given.
+    pub(super) fn of(
+        element: Element<&ByteSlice>,
+        judge: impl FnOnce(Part, Entry) -> Result<VerifiedEntry, Violation>,
+    ) -> Self {
+        let entry =
+            |part, bytes: &ByteSlice| Self::Entry(part, Entry::decode(bytes).and_then(|entry| judge(part, entry)));
+        match element {
+            Element::Listing(bytes) => entry(Part::Listing, bytes),
+            Element::Source(bytes) => entry(Part::Source, bytes),
+            Element::Entry(bytes) => entry(Part::Entry, bytes),
+            Element::Settlement(bytes) => entry(Part::Settlement, bytes),
+            Element::InBlock(bytes) => entry(Part::InBlock, bytes),
+            Element::Waiting(credit) => Self::Waiting(credit),
+            Element::Block(header, count) => Self::Block(header, count),
+            Element::Account(state) => Self::Account(state),
+            Element::Position(key, position) => Self::Position(key, position),
+        }
+    }
+
+    /// The element to be shown; none where it is an entry that breaks a rule.
+    pub(super) fn shown(&self) -> Option<Shown<'_>> {
+        Some(match self {
+            Self::Entry(part, judged) => Shown::Entry(part.as_str(), judged.as_ref().ok()?),
+            Self::Waiting(credit) => Shown::Waiting(credit),
+            Self::Block(header, count) => Shown::Block(header, *count),
+            Self::Account(state) => Shown::Account(state),
+            Self::Position(key, position) => Shown::Position(key, position),
         })
     }
 }
 
-/// One element on its way.
-#[derive(Debug)]
-pub(super) enum Step<T> {
-    Entry(Part, T),
-    Waiting(Credit),
-    Block(Header, u32),
-    Account(AccountState),
-    Position(AccountId, Position),
-}
+impl DueSignatures {
+    /// Before the first of about so many elements.
+    pub(super) fn of(elements: usize) -> Self {
+        Self { places: Vec::with_capacity(elements), signatures: EntrySignatures::of(elements) }
+    }
 
-impl<T> Step<T> {
-    /// The same element with something else of its entry.
-    pub(super) fn map<U>(self, entry: impl FnOnce(Part, T) -> U) -> Step<U> {
-        match self {
-            Self::Entry(part, one) => Step::Entry(part, entry(part, one)),
-            Self::Waiting(credit) => Step::Waiting(credit),
-            Self::Block(header, count) => Step::Block(header, count),
-            Self::Account(state) => Step::Account(state),
-            Self::Position(key, position) => Step::Position(key, position),
+    /// Those of an entry at a place, where it was judged to keep all other rules.
+    ///
+    /// # Errors
+    /// What it breaks, with the place.
+    pub(super) fn add(
+        &mut self,
+        place: Place,
+        judged: Result<VerifiedEntry, Violation>,
+    ) -> Result<VerifiedEntry, Violation> {
+        let entry = judged.map_err(|violation| violation.within(place))?;
+        self.signatures.add(&entry);
+        self.places.push(place);
+        Ok(entry)
+    }
+
+    /// Of how many elements.
+    pub fn elements(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Checks all of them in one batch. It needs nothing else, so it can be done elsewhere while more elements are followed.
+    ///
+    /// # Errors
+    /// The first that does not verify, with its place.
+    pub fn check(self) -> Result<CheckedSignatures, Violation> {
+        let Self { places, signatures } = self;
+        match signatures.check() {
+            Ok(signatures) => Ok(CheckedSignatures { elements: places.len(), signatures }),
+            Err((at, violation)) => Err(match places.get(at) {
+                Some(place) => violation.within(place),
+                None => violation,
+            }),
         }
     }
 }
 
-impl Batch {
-    /// Items that stand one after the other, each of which must be one of a claim's elements.
-    pub fn new(kinds: Elements, items: Vec<Vec<u8>>) -> Self {
-        Self { kinds, items }
-    }
-
-    /// Reads the elements, and checks all signatures in one batch. It needs nothing else, so several batches can be read side by side.
+impl CheckedSignatures {
+    /// These and others.
     #[must_use]
-    pub fn read(self) -> ReadBatch {
-        let count = self.items.len();
-        let (mut steps, mut checks, mut unreadable) = (Vec::with_capacity(count), SignatureChecks::of(count), None);
-        for item in self.items {
-            let element: Element<&ByteSlice> = match self.kinds.decode(&item) {
-                Ok(element) => element,
-                Err(violation) => {
-                    unreadable = Some(violation);
-                    break;
-                }
-            };
-            let (step, bytes) = match element {
-                Element::Listing(bytes) => (Step::Entry(Part::Listing, ()), Some(bytes)),
-                Element::Source(bytes) => (Step::Entry(Part::Source, ()), Some(bytes)),
-                Element::Entry(bytes) => (Step::Entry(Part::Entry, ()), Some(bytes)),
-                Element::Settlement(bytes) => (Step::Entry(Part::Settlement, ()), Some(bytes)),
-                Element::InBlock(bytes) => (Step::Entry(Part::InBlock, ()), Some(bytes)),
-                Element::Waiting(credit) => (Step::Waiting(credit), None),
-                Element::Block(header, count) => (Step::Block(header, count), None),
-                Element::Account(state) => (Step::Account(state), None),
-                Element::Position(key, position) => (Step::Position(key, position), None),
-            };
-            steps.push(step);
-            if let Some(bytes) = bytes {
-                checks.add(Entry::decode(bytes));
-            }
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            elements: self.elements.saturating_add(other.elements),
+            signatures: self.signatures.saturating_add(other.signatures),
         }
-        let mut entries = checks.finish();
-        let steps = steps.into_iter().map(|step| step.map(|_, ()| entries.next().unwrap_or_else(|| Err(unread()))));
-        ReadBatch { steps: steps.collect(), unreadable }
     }
 }
 
-/// Every entry comes back from its checks, so this is met nowhere.
-fn unread() -> Violation {
-    Violation::new(Rule::Signature, "entry", "one that was checked", "none")
+/// Judges the entries of a lineage.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// The registries that were in force up to the checkpoint, the genesis' first. There is at least one.
+    registries: Vec<Registry>,
+    /// The first of them that may be in force where the lineage begins.
+    base: usize,
+    /// That of the last lineage entry; of the last element that a settlement may stand on.
+    since: usize,
+    since_run: usize,
+    /// The position whose settlements come, where none of the lineage's entries came yet.
+    first_run: Option<AccountId>,
+    began: bool,
 }
 
 impl Reader {
     /// Before the first element of a lineage that begins under one of the registries.
     pub(super) fn new(registries: Vec<Registry>, base: usize) -> Self {
-        Self { registries, base, since: base, since_run: base, first_run: None, began: false, signatures: 0 }
+        Self { registries, base, since: base, since_run: base, first_run: None, began: false }
     }
 
-    /// Judges the next element.
-    pub(super) fn judge(&mut self, step: Step<Result<Unjudged, Violation>>) -> Step<Result<VerifiedEntry, Violation>> {
-        step.map(|part, entry| self.entry(part, entry?))
-    }
-
-    fn entry(&mut self, part: Part, entry: Unjudged) -> Result<VerifiedEntry, Violation> {
-        let since = match (part, entry.entry()) {
+    /// Judges the next entry.
+    pub(super) fn judge(&mut self, part: Part, entry: Entry) -> Result<VerifiedEntry, Violation> {
+        let since = match (part, &entry) {
             (Part::Listing | Part::Source | Part::InBlock, _) => 0,
             (Part::Entry, _) => self.since,
             (Part::Settlement, Entry::Settlement(settlement)) if !self.began => {
@@ -194,14 +216,12 @@ impl Reader {
             }
             (Part::Settlement, _) => self.since_run,
         };
-        let (judged, at) = entry.judge_by_first(&self.registries, since);
+        let (judged, at) = validate::presume_by_first(entry, &self.registries, since);
         match part {
             Part::Listing | Part::Source | Part::InBlock => {}
             Part::Entry => (self.since, self.since_run, self.began) = (at, at, true),
             Part::Settlement => self.since_run = at,
         }
-        let (verified, signatures) = judged?;
-        self.signatures = self.signatures.saturating_add(signatures);
-        Ok(verified)
+        judged
     }
 }

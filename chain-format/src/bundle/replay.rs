@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::ProvedBlock;
 use super::lineage::same_account;
-use super::read::{Checked, Step};
+use super::read::{DueSignatures, Part, Place, Step};
 use crate::account::AccountState;
 use crate::amount::Amount;
-use crate::chain::EntryKind;
+use crate::chain::{Entry, EntryKind};
 use crate::error::{Rule, Violation, ensure, same};
 use crate::genesis::GenesisFile;
 use crate::hash::{AccountId, Digest, Link};
@@ -21,33 +21,29 @@ use crate::lineage::Listed;
 use crate::position::Position;
 use crate::registry::Registry;
 use crate::trust::Trust;
-use crate::validate::{Unjudged, VerifiedEntry};
+use crate::validate::{self, VerifiedEntry};
 
-/// Judges the entries of blocks, each by the registry of its height, and counts signatures.
+/// Judges the entries of blocks, each by the registry of its height.
 #[derive(Debug)]
 pub(super) struct BlockReader {
     trust: Trust,
     height: u64,
-    /// Signatures so far.
-    pub signatures: u64,
 }
 
 impl BlockReader {
     /// Before a block of a height.
     pub(super) fn new(trust: Trust, height: u64) -> Self {
-        Self { trust, height, signatures: 0 }
+        Self { trust, height }
     }
 
-    /// Judges the next element.
-    pub(super) fn judge(&mut self, step: Step<Result<Unjudged, Violation>>) -> Step<Result<VerifiedEntry, Violation>> {
-        if let Step::Block(header, _) = &step {
-            self.height = header.height;
-        }
-        step.map(|_, entry| {
-            let (verified, signatures) = entry?.judge(self.trust.at(self.height))?;
-            self.signatures = self.signatures.saturating_add(signatures);
-            Ok(verified)
-        })
+    /// A block comes.
+    pub(super) fn enter(&mut self, height: u64) {
+        self.height = height;
+    }
+
+    /// Judges the next entry.
+    pub(super) fn judge(&self, entry: Entry) -> Result<VerifiedEntry, Violation> {
+        validate::presume(entry, self.trust.at(self.height))
     }
 }
 
@@ -102,24 +98,28 @@ impl Replay {
         }
     }
 
-    /// Follows elements in their order.
+    /// Follows the next element. The signatures of an entry are due once it stands in a block.
     ///
     /// # Errors
     /// The first step that fails, with its place.
-    pub(super) fn follow(&mut self, checked: Checked) -> Result<(), Violation> {
-        checked.steps.into_iter().try_for_each(|step| match step {
+    pub(super) fn follow(&mut self, step: Step, due: &mut DueSignatures) -> Result<(), Violation> {
+        match step {
             Step::Block(header, count) => self.block(header, count),
-            Step::Entry(_, verdict) => self.entry(verdict),
+            Step::Entry(part, judged) => self.entry(part, judged, due),
             Step::Account(state) => self.account(&state),
             Step::Position(key, position) => self.position(key, &position),
             Step::Waiting(_) => Ok(()),
-        })
+        }
     }
 
-    /// The place of the block that comes, or came last.
-    fn place(&self) -> String {
+    /// The index of the block that comes, or came last.
+    fn index(&self) -> u64 {
         let done = self.ledger.head().height;
-        format!("blocks[{}]", if self.open.is_none() { done.saturating_sub(1) } else { done })
+        if self.open.is_none() { done.saturating_sub(1) } else { done }
+    }
+
+    fn place(&self) -> String {
+        format!("blocks[{}]", self.index())
     }
 
     fn block_is_whole(&self) -> Result<(), Violation> {
@@ -141,18 +141,23 @@ impl Replay {
         self.end_block()
     }
 
-    fn entry(&mut self, verdict: Result<VerifiedEntry, Violation>) -> Result<(), Violation> {
-        let place = format!("{}.entries[{}]", self.place(), self.entries.len());
+    fn entry(
+        &mut self,
+        part: Part,
+        judged: Result<VerifiedEntry, Violation>,
+        due: &mut DueSignatures,
+    ) -> Result<(), Violation> {
+        let place = Place { block: Some(self.index()), part, index: self.entries.len() as u64 };
         let Some((_, left)) = &mut self.open else {
             let expected = "a block, or an account, before another entry";
             return Err(Violation::new(Rule::Block, place, expected, "an entry of no block"));
         };
         *left = left.saturating_sub(1);
-        let entry = verdict.map_err(|v| v.within(&place))?;
+        let entry = due.add(place, judged)?;
         // Before the block is whole, so that what is kept of one has a bound.
         self.stage_bytes = self.stage_bytes.saturating_add(entry.entry().stage_bytes());
         let expected = format_args!("stages of at most {BLOCK_STAGE_BYTES_MAX} bytes in all");
-        ensure(self.stage_bytes <= BLOCK_STAGE_BYTES_MAX, Rule::Block, &place, expected, self.stage_bytes)?;
+        ensure(self.stage_bytes <= BLOCK_STAGE_BYTES_MAX, Rule::Block, place, expected, self.stage_bytes)?;
         let count = self.counts.entry(entry.entry().kind()).or_default();
         *count = count.saturating_add(1);
         self.entries.push(Arc::new(entry));
@@ -265,18 +270,16 @@ impl WholeBlock {
         Self { root: header.entries_root, entries: Vec::new() }
     }
 
-    /// Follows elements in their order.
+    /// Follows the next element.
     ///
     /// # Errors
     /// The first step that fails, with its place.
-    pub(super) fn follow(&mut self, checked: Checked) -> Result<(), Violation> {
-        for step in checked.steps {
-            let Step::Entry(_, verdict) = step else { continue };
-            let place = format!("entries[{}]", self.entries.len());
-            let fits = self.entries.len() < BLOCK_ENTRIES_MAX;
-            ensure(fits, Rule::Block, &place, format_args!("at most {BLOCK_ENTRIES_MAX} entries"), "one more")?;
-            self.entries.push(verdict.map_err(|v| v.within(place))?.id());
-        }
+    pub(super) fn follow(&mut self, step: Step, due: &mut DueSignatures) -> Result<(), Violation> {
+        let Step::Entry(part, judged) = step else { return Ok(()) };
+        let place = Place { block: None, part, index: self.entries.len() as u64 };
+        let fits = self.entries.len() < BLOCK_ENTRIES_MAX;
+        ensure(fits, Rule::Block, place, format_args!("at most {BLOCK_ENTRIES_MAX} entries"), "one more")?;
+        self.entries.push(due.add(place, judged)?.id());
         Ok(())
     }
 

@@ -2,7 +2,8 @@
 //! rules of [`crate::invariants`], and every signature. What needs the account's lineage is [`crate::lineage`], what needs
 //! the whole ledger is [`crate::ledger`].
 //!
-//! Only this module makes a [`VerifiedEntry`], so whoever holds one need not check its signatures again.
+//! Only this module makes a [`VerifiedEntry`], so whoever holds one need not check its signatures again. A bundle's verification presumes
+//! them for a while: it follows entries while their signatures are checked elsewhere, and concludes nothing before.
 
 mod endorsement;
 mod execution;
@@ -24,7 +25,7 @@ use crate::endorsement::Endorsement;
 use crate::error::{Rule, Violation, ensure, same};
 use crate::hash::Link;
 use crate::instruction::Instruction;
-use crate::keys::{self, SignatureBatch, SignatureCheck};
+use crate::keys::{self, PublicKey, SignatureBatch, SignatureCheck};
 use crate::member::Role;
 use crate::promotion::Promotion;
 use crate::record::{Record, Signed};
@@ -80,89 +81,67 @@ pub fn verify_each(entries: Vec<(Entry, &Registry)>) -> Vec<Result<VerifiedEntry
     let mut verdicts = batch.verify().into_iter();
     let verified = judged.into_iter().map(|judged| {
         let (entry, epoch) = judged?;
-        signatures_hold(&entry, &mut verdicts)?;
+        signatures_hold(&Stages::of(&entry), &mut verdicts)?;
         Ok(VerifiedEntry { id: entry.id(), entry, epoch })
     });
     verified.collect()
 }
 
-/// An entry whose signatures are checked, but no other rule yet.
-#[derive(Debug)]
-pub(crate) struct Unjudged {
+/// Requires every rule of an entry but its signatures. Whoever presumes that they verify tells nothing that follows from the entry before
+/// they are checked, see [`EntrySignatures`].
+pub(crate) fn presume(entry: Entry, registry: &Registry) -> Result<VerifiedEntry, Violation> {
+    rules_hold(&entry, registry)?;
+    Ok(VerifiedEntry { id: entry.id(), entry, epoch: registry.epoch() })
+}
+
+/// The same by the first of several registries, from a place on, under which the rules hold, with its place; where there is none, by the
+/// last, which then says why.
+pub(crate) fn presume_by_first(
     entry: Entry,
-    /// How many signatures it has, where all of them hold.
-    signatures: Result<u64, Violation>,
-}
-
-impl Unjudged {
-    /// The entry.
-    pub(crate) fn entry(&self) -> &Entry {
-        &self.entry
-    }
-
-    /// Requires every rule under a registry, the signatures last. Tells how many they are.
-    pub(crate) fn judge(self, registry: &Registry) -> Result<(VerifiedEntry, u64), Violation> {
-        let Self { entry, signatures } = self;
-        rules_hold(&entry, registry)?;
-        let count = signatures?;
-        Ok((VerifiedEntry { id: entry.id(), entry, epoch: registry.epoch() }, count))
-    }
-
-    /// Judges by the first of several registries, from a place on, under which the rules hold, and returns its place; where there is none,
-    /// by the last, which then says why. The signatures come last.
-    pub(crate) fn judge_by_first(
-        self,
-        registries: &[Registry],
-        since: usize,
-    ) -> (Result<(VerifiedEntry, u64), Violation>, usize) {
-        let Self { entry, signatures } = self;
-        let mut broken = None;
-        let last = registries.len().saturating_sub(1);
-        for (at, registry) in registries.iter().enumerate().skip(since.min(last)) {
-            match rules_hold(&entry, registry) {
-                Ok(()) => {
-                    let verified = |count| (VerifiedEntry { id: entry.id(), entry, epoch: registry.epoch() }, count);
-                    return (signatures.map(verified), at);
-                }
-                Err(violation) => broken = Some(violation),
-            }
+    registries: &[Registry],
+    since: usize,
+) -> (Result<VerifiedEntry, Violation>, usize) {
+    let mut broken = None;
+    let last = registries.len().saturating_sub(1);
+    for (at, registry) in registries.iter().enumerate().skip(since.min(last)) {
+        match rules_hold(&entry, registry) {
+            Ok(()) => return (Ok(VerifiedEntry { id: entry.id(), entry, epoch: registry.epoch() }), at),
+            Err(violation) => broken = Some(violation),
         }
-        let none = || Violation::new(Rule::Member, "registry", "one that was in force", "none");
-        (Err(broken.unwrap_or_else(none)), last)
     }
+    let none = || Violation::new(Rule::Member, "registry", "one that was in force", "none");
+    (Err(broken.unwrap_or_else(none)), last)
 }
 
-/// Checks the signatures of entries that come one after the other, all in one batch.
-#[derive(Debug)]
-pub(crate) struct SignatureChecks {
-    entries: Vec<Result<Entry, Violation>>,
+/// The signatures of entries that come one after the other, to be checked in one batch.
+#[derive(Debug, Default)]
+pub(crate) struct EntrySignatures {
+    entries: Vec<Stages>,
     batch: SignatureBatch,
 }
 
-impl SignatureChecks {
-    /// Before the first of about so many entries.
+impl EntrySignatures {
+    /// Before the first of about so many entries, most of them chains.
     pub(crate) fn of(entries: usize) -> Self {
-        // Most entries are chains.
-        let signatures = entries.saturating_mul(3);
-        Self { entries: Vec::with_capacity(entries), batch: SignatureBatch::of(signatures) }
+        Self { entries: Vec::with_capacity(entries), batch: SignatureBatch::of(entries.saturating_mul(3)) }
     }
 
-    /// The next entry, where it could be read.
-    pub(crate) fn add(&mut self, entry: Result<Entry, Violation>) {
-        if let Ok(entry) = &entry {
-            add_signatures(entry, &mut self.batch);
-        }
-        self.entries.push(entry);
+    /// Those of the next entry.
+    pub(crate) fn add(&mut self, entry: &VerifiedEntry) {
+        add_signatures(&entry.entry, &mut self.batch);
+        self.entries.push(Stages::of(&entry.entry));
     }
 
-    /// The entries in their order. What could not be read stays so.
-    pub(crate) fn finish(self) -> impl Iterator<Item = Result<Unjudged, Violation>> {
+    /// Checks them, and tells how many they are.
+    ///
+    /// # Errors
+    /// The first entry with one that does not verify, by its index.
+    pub(crate) fn check(self) -> Result<u64, (usize, Violation)> {
         let mut verdicts = self.batch.verify().into_iter();
-        self.entries.into_iter().map(move |entry| {
-            let entry = entry?;
-            let signatures = signatures_hold(&entry, &mut verdicts);
-            Ok(Unjudged { entry, signatures })
-        })
+        for (at, stages) in self.entries.iter().enumerate() {
+            signatures_hold(stages, &mut verdicts).map_err(|violation| (at, violation))?;
+        }
+        Ok(self.batch.len() as u64)
     }
 }
 
@@ -323,34 +302,47 @@ fn add_signatures(entry: &Entry, batch: &mut SignatureBatch) {
     }
 }
 
-/// Takes the verdicts on an entry's signatures from those on a batch, and tells how many they are where all of them hold.
+/// What of an entry is signed, in the order of the signatures.
+#[derive(Debug)]
+enum Stages {
+    /// Stages, by their names.
+    Named(&'static [&'static str]),
+    /// A governance record, by the keys that signed it.
+    Governance(Vec<PublicKey>),
+}
+
+impl Stages {
+    fn of(entry: &Entry) -> Self {
+        Self::Named(match entry {
+            Entry::Chain(_) => &["request", "endorsement", "execution"],
+            Entry::Opening(_) => &["opening"],
+            Entry::Issuance(_) => &["issuance"],
+            Entry::Listing(_) => &["listing"],
+            Entry::Servicing(service) if service.instruction.is_some() => &["instruction", "servicing"],
+            Entry::Servicing(_) => &["servicing"],
+            Entry::Settlement(_) => &["settlement"],
+            Entry::Governance(governance) => return Self::Governance(governance.signers().copied().collect()),
+        })
+    }
+}
+
+/// Takes the verdicts on an entry's signatures from those on a batch; all of them hold.
 fn signatures_hold(
-    entry: &Entry,
+    stages: &Stages,
     verdicts: &mut impl Iterator<Item = Result<(), keys::KeyError>>,
-) -> Result<u64, Violation> {
-    let (mut count, mut held) = (0_u64, Ok(()));
+) -> Result<(), Violation> {
+    let mut held = Ok(());
     let mut next = |stage: fmt::Arguments<'_>| {
-        count = count.saturating_add(1);
         let verdict = verdicts.next().unwrap_or(Err(keys::KeyError::BadSignature));
         if held.is_ok() {
             held = signature_holds(stage, verdict);
         }
     };
-    let stages: &[&str] = match entry {
-        Entry::Chain(_) => &["request", "endorsement", "execution"],
-        Entry::Opening(_) => &["opening"],
-        Entry::Issuance(_) => &["issuance"],
-        Entry::Listing(_) => &["listing"],
-        Entry::Servicing(service) if service.instruction.is_some() => &["instruction", "servicing"],
-        Entry::Servicing(_) => &["servicing"],
-        Entry::Settlement(_) => &["settlement"],
-        Entry::Governance(governance) => {
-            governance.signers().for_each(|key| next(format_args!("governance.{key}")));
-            &[]
-        }
-    };
-    stages.iter().for_each(|stage| next(format_args!("{stage}")));
-    held.map(|()| count)
+    match stages {
+        Stages::Named(names) => names.iter().for_each(|name| next(format_args!("{name}"))),
+        Stages::Governance(keys) => keys.iter().for_each(|key| next(format_args!("governance.{key}"))),
+    }
+    held
 }
 
 fn signature_holds(stage: impl fmt::Display, verdict: Result<(), keys::KeyError>) -> Result<(), Violation> {

@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 use proptest::prelude::*;
 use stemma_chain_format::account::AccountState;
 use stemma_chain_format::amount::{Amount, Price, Rounding};
+use stemma_chain_format::canonical::{self, Canonical};
 use stemma_chain_format::cbor;
 use stemma_chain_format::certificate::Vote;
 use stemma_chain_format::chain::{Chain, Entry, Service};
@@ -24,8 +25,8 @@ use crate::generators as any_;
 
 /// Signs, reads back, and checks link, signer and signature.
 fn signed<T: Record + Clone + PartialEq + Debug>(record: &T) -> Signed<T> {
-    // The reader of records leaves the scan out where bytes are what is written again: it would admit them.
     plain(record);
+    in_one_pass(record);
     let signer = key("signer");
     let stage = Signed::sign(record.clone(), &signer).unwrap();
     let read = Signed::<T>::decode(stage.bytes().to_vec()).unwrap();
@@ -41,6 +42,30 @@ fn plain<T: Encode<()> + for<'b> Decode<'b, ()> + PartialEq + Debug>(value: &T) 
     let bytes = cbor::encode(value);
     assert_eq!(cbor::decode::<T>(&bytes, "value", 1 << 20).unwrap(), *value);
     assert!(cbor::decode::<T>(&[bytes.as_slice(), &[0]].concat(), "value", 1 << 20).is_err());
+}
+
+/// What is read in one pass is what is read the long way, of a value's encoding and of what small changes make of it.
+fn in_one_pass<T>(value: &T)
+where
+    T: Encode<()> + for<'b> Decode<'b, ()> + for<'b> Canonical<'b> + PartialEq + Debug,
+{
+    let bytes = cbor::encode(value);
+    assert_eq!(canonical::read::<T>(&bytes).as_ref(), Some(value));
+    let agree = |bytes: &[u8]| {
+        let (one_pass, slow) = (canonical::read::<T>(bytes), cbor::decode::<T>(bytes, "value", 1 << 20).ok());
+        assert_eq!(one_pass, slow, "{}", hex::encode(bytes));
+    };
+    for at in (0..bytes.len()).step_by(1 + bytes.len() / 48) {
+        let (before, after) = bytes.split_at(at);
+        for change in [1, 2, 0x20, 0x80, bytes[at], bytes[at] ^ 0xf6] {
+            agree(&[before, &[bytes[at] ^ change], &after[1..]].concat());
+        }
+        for more in [&[0x00][..], &[0x18], &[0x00, 0xf6], &[0xf6], &after[..1]] {
+            agree(&[before, more, after].concat());
+        }
+        agree(before);
+        agree(&[before, &after[1..]].concat());
+    }
 }
 
 fn entry(entry: &Entry) {
@@ -74,6 +99,7 @@ proptest! {
     #[test]
     fn positions(position in any_::position()) {
         plain(&position);
+        in_one_pass(&position);
         assert!(cbor::encode(&position).len() <= Position::BYTES_MAX);
     }
 
@@ -122,12 +148,16 @@ proptest! {
         plain::<Vote>(&vote);
         plain::<Header>(&header);
         plain::<AccountState>(&state);
+        in_one_pass(&header);
+        in_one_pass(&state);
     }
 
     #[test]
     fn holdings_and_amounts(holdings in any_::holdings(), amount in any_::units()) {
         plain::<Holdings>(&holdings);
         plain::<Amount>(&amount);
+        in_one_pass(&holdings);
+        in_one_pass(&amount);
         prop_assert_eq!(amount.to_string().parse::<Amount>().unwrap(), amount);
     }
 
@@ -135,6 +165,7 @@ proptest! {
     fn prices_in_text(mantissa in 1_u64..1 << 50, scale in 0_u8..=10, decimals in 0_u8..=2) {
         let one = price(mantissa, scale);
         plain::<Price>(&one);
+        in_one_pass(&one);
         prop_assert_eq!(Price::parse(&one.display(decimals), decimals).unwrap(), one);
     }
 

@@ -2,6 +2,8 @@
 //!
 //! A certificate counts each validator once, for this very height, round and value; one bad signature refuses all.
 
+#![expect(clippy::result_large_err, reason = "an error of the core's holds two member ids, and is met once in a while")]
+
 use std::collections::BTreeSet;
 
 use arc_malachitebft_core_consensus::ConsensusMsg;

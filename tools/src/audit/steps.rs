@@ -246,12 +246,11 @@ impl Units {
     fn step(&mut self, place: String, shown: Shown<'_>) -> Step {
         let step = Step { place, ..Step::default() };
         match shown {
-            Shown::Entry(_, Err(violation)) => Step { what: format!("refuted: {violation}"), ..step },
-            Shown::Entry("sources", Ok(entry)) => {
+            Shown::Entry("sources", entry) => {
                 let known = self.entry(entry, step);
                 Step { what: format!("source of credits: {}", known.what), holds: None, ..known }
             }
-            Shown::Entry(_, Ok(entry)) => self.entry(entry, step),
+            Shown::Entry(_, entry) => self.entry(entry, step),
             Shown::Waiting(credit) => Step { what: format!("{} waits", self.credit(credit)), ..step },
             Shown::Block(header, count) => {
                 let what = format!("block {} ({}), {count} entries", header.height, short(&header.id()));
