@@ -139,15 +139,6 @@ fn parse_hex(text: &str) -> Result<[u8; 32], HashTextError> {
 /// Reads a byte string of exactly `N` bytes.
 pub(crate) fn fixed_bytes<const N: usize>(d: &mut Decoder<'_>) -> Result<[u8; N], CborError> {
     let at = d.position();
-    // Nearly all have a head of two bytes, and are there.
-    if N >= 24
-        && let Some([0x58, length, rest @ ..]) = d.input().get(at..)
-        && usize::from(*length) == N
-        && let Some(bytes) = rest.first_chunk()
-    {
-        d.set_position(at.saturating_add(2).saturating_add(N));
-        return Ok(*bytes);
-    }
     let bytes = d.bytes().or_else(|e| {
         d.set_position(at);
         let other = d.datatype()? != Type::Bytes;

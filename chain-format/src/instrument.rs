@@ -66,9 +66,7 @@ impl FromStr for InstrumentId {
 
     fn from_str(text: &str) -> Result<Self, InstrumentIdError> {
         let error = || InstrumentIdError { found: text.chars().take(80).collect() };
-        let slash = text.bytes().position(|b| b == b'/');
-        let (issuer, code) = slash.and_then(|at| text.split_at_checked(at)).ok_or_else(error)?;
-        let code = code.get(1..).unwrap_or_default();
+        let (issuer, code) = text.split_once('/').ok_or_else(error)?;
         let plain = |b: u8| matches!(b, b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-');
         let code_holds = (1..=INSTRUMENT_CODE_CHARS_MAX).contains(&code.len())
             && code.bytes().all(plain)

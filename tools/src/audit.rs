@@ -7,7 +7,7 @@ pub mod watch;
 
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope};
 
@@ -23,6 +23,9 @@ const READ_BYTES: usize = 1024 * 1024;
 /// the threads.
 const FIRST_BATCH_ELEMENTS: usize = 26;
 const FIRST_BATCHES_A_THREAD: usize = 2;
+
+/// Batches that wait for each other thread, so that none is idle while this one checks a batch.
+const BATCHES_BEFORE_A_THREAD: usize = 2;
 
 /// Who sees the steps of a verification: first what is looked at, then whether it holds.
 pub trait Witness {
@@ -179,28 +182,32 @@ impl<R: Read> Source<R> {
     }
 }
 
-/// Threads that check signatures, each a batch at a time.
+/// Checks signatures on several threads, of which this is one: where all others have a batch before them, it is checked here.
 struct Checkers {
     threads: usize,
-    to_check: SyncSender<(u64, DueSignatures)>,
-    done: Receiver<(u64, Result<CheckedSignatures, Violation>)>,
+    to_check: SyncSender<Numbered<DueSignatures>>,
+    waiting: Arc<Mutex<Receiver<Numbered<DueSignatures>>>>,
+    done: Receiver<Numbered<Result<CheckedSignatures, Violation>>>,
     sent: u64,
     checked: CheckedSignatures,
     /// The first batch of those that are done in which one does not verify.
-    broken: Option<(u64, Violation)>,
+    broken: Option<Numbered<Violation>>,
 }
+
+/// Something of a batch, with the batch's number.
+type Numbered<T> = (u64, T);
 
 impl Checkers {
     fn start<'s>(scope: &'s Scope<'s, '_>, threads: usize) -> Self {
-        // Whoever hands out batches waits once each thread has another one before it, so that few are kept.
-        let (to_check, waiting) = mpsc::sync_channel(threads);
+        let others = threads.saturating_sub(1);
+        let (to_check, waiting) = mpsc::sync_channel(others.saturating_mul(BATCHES_BEFORE_A_THREAD));
         let (result, done) = mpsc::channel();
         let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..threads {
+        for _ in 0..others {
             let (waiting, result) = (Arc::clone(&waiting), result.clone());
             scope.spawn(move || check_batches(&waiting, &result));
         }
-        Self { threads, to_check, done, sent: 0, checked: CheckedSignatures::default(), broken: None }
+        Self { threads, to_check, waiting, done, sent: 0, checked: CheckedSignatures::default(), broken: None }
     }
 
     /// How many elements the next batch has.
@@ -211,15 +218,22 @@ impl Checkers {
 
     /// Has signatures checked; tells whether all verify of which it is known already.
     fn check(&mut self, due: DueSignatures) -> bool {
-        let goes_on = self.to_check.send((self.sent, due)).is_ok();
+        let batch = (self.sent, due);
         self.sent = self.sent.saturating_add(1);
+        if let Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) = self.to_check.try_send(batch) {
+            self.check_here(batch);
+        }
         while let Ok(done) = self.done.try_recv() {
             self.take(done);
         }
-        goes_on && self.broken.is_none()
+        self.broken.is_none()
     }
 
-    fn take(&mut self, (number, result): (u64, Result<CheckedSignatures, Violation>)) {
+    fn check_here(&mut self, (number, due): Numbered<DueSignatures>) {
+        self.take((number, due.check()));
+    }
+
+    fn take(&mut self, (number, result): Numbered<Result<CheckedSignatures, Violation>>) {
         match result {
             Ok(checked) => self.checked = std::mem::take(&mut self.checked).and(checked),
             Err(violation) if self.broken.as_ref().is_none_or(|(first, _)| number < *first) => {
@@ -229,10 +243,13 @@ impl Checkers {
         }
     }
 
-    /// Waits for all of them.
+    /// Helps with what still waits, and waits for all of it.
     fn finish(mut self) -> Result<CheckedSignatures, Violation> {
         let (none, _) = mpsc::sync_channel(0);
         drop(std::mem::replace(&mut self.to_check, none));
+        while let Some(batch) = next_batch(&self.waiting) {
+            self.check_here(batch);
+        }
         while let Ok(done) = self.done.recv() {
             self.take(done);
         }
@@ -240,18 +257,16 @@ impl Checkers {
     }
 }
 
+/// The batch that waits longest; none where no more comes.
+fn next_batch(waiting: &Mutex<Receiver<Numbered<DueSignatures>>>) -> Option<Numbered<DueSignatures>> {
+    waiting.lock().ok()?.recv().ok()
+}
+
 fn check_batches(
-    waiting: &Mutex<Receiver<(u64, DueSignatures)>>,
-    done: &Sender<(u64, Result<CheckedSignatures, Violation>)>,
+    waiting: &Mutex<Receiver<Numbered<DueSignatures>>>,
+    done: &Sender<Numbered<Result<CheckedSignatures, Violation>>>,
 ) {
-    loop {
-        let next = match waiting.lock() {
-            Ok(waiting) => waiting.recv(),
-            Err(_) => return,
-        };
-        let Ok((number, due)) = next else { return };
-        if done.send((number, due.check())).is_err() {
-            return;
-        }
-    }
+    while let Some((number, due)) = next_batch(waiting)
+        && done.send((number, due.check())).is_ok()
+    {}
 }

@@ -211,35 +211,30 @@ impl Audit {
     /// # Errors
     /// [`Verdict::Unreadable`] or [`Verdict::Refuted`], with the place: the bundle's verdict, unless a signature that is due does not
     /// verify.
-    pub fn take(&mut self, item: &[u8], mut show: impl FnMut(Shown<'_>)) -> Result<(), Verdict> {
+    pub fn take(&mut self, item: &[u8], show: impl FnOnce(Shown<'_>)) -> Result<(), Verdict> {
         let kinds = self.elements();
         // Fetched from memory in one go: what is read here and there in it then is near.
         self.item.clear();
         self.item.extend_from_slice(item);
         let element: Element<&ByteSlice> = kinds.decode(&self.item).map_err(Verdict::Unreadable)?;
-        let due = &mut self.due;
-        let followed = match &mut self.claim {
-            Claimed::Lineage(lineage, _) => {
-                let (reader, derivation) = lineage.as_mut();
-                let step = Step::of(element, |part, entry| reader.judge(part, entry));
-                step.shown().into_iter().for_each(&mut show);
-                derivation.follow(step, due)
-            }
-            Claimed::Block(block) => {
-                let (reader, whole) = block.as_mut();
-                let step = Step::of(element, |_, entry| reader.judge(entry));
-                step.shown().into_iter().for_each(&mut show);
-                whole.follow(step, due)
-            }
+        let step = match &mut self.claim {
+            Claimed::Lineage(lineage, _) => Step::of(element, |part, entry| lineage.0.judge(part, entry)),
+            Claimed::Block(block) => Step::of(element, |_, entry| block.0.judge(entry)),
             Claimed::Ledger(ledger) => {
-                let (reader, replay) = ledger.as_mut();
                 if let Element::Block(header, _) = &element {
-                    reader.enter(header.height);
+                    ledger.0.enter(header.height);
                 }
-                let step = Step::of(element, |_, entry| reader.judge(entry));
-                step.shown().into_iter().for_each(&mut show);
-                replay.follow(step, due)
+                Step::of(element, |_, entry| ledger.0.judge(entry))
             }
+            Claimed::Other(_) => return Ok(()),
+        };
+        if let Some(shown) = step.shown() {
+            show(shown);
+        }
+        let followed = match &mut self.claim {
+            Claimed::Lineage(lineage, _) => lineage.1.follow(step, &mut self.due),
+            Claimed::Block(block) => block.1.follow(step, &mut self.due),
+            Claimed::Ledger(ledger) => ledger.1.follow(step, &mut self.due),
             Claimed::Other(_) => Ok(()),
         };
         followed.map_err(Verdict::Refuted)
