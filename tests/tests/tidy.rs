@@ -11,8 +11,9 @@ const LINES_MAX: usize = 600;
 const SOURCES: [&str; 8] = [".rs", ".py", ".ts", ".js", ".css", ".html", ".sh", ".cddl"];
 
 /// Which of our packages each may depend on, tests of its own included.
-const DEPENDENCIES: [(&str, &[&str]); 7] = [
-    ("chain-format", &[]),
+const DEPENDENCIES: [(&str, &[&str]); 8] = [
+    ("chain-format/derive", &[]),
+    ("chain-format", &["canonical-derive"]),
     ("consensus", &["chain-format"]),
     ("node/api", &["chain-format"]),
     ("node/keystore", &[]),
